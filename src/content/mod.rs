@@ -1,0 +1,31 @@
+//! What is sent: bytes that can be produced again from any offset, with a size and a checksum that
+//! are known before the first of them is.
+//!
+//! This room knows nothing of Cloud Storage, of HTTP, or of where the bytes go.
+
+mod crc;
+mod name;
+mod random;
+mod size;
+
+pub use crc::Crc32c;
+pub use name::{ObjectPrefix, ObjectPrefixError};
+pub use random::{RandomContent, Seed};
+pub use size::{ByteSize, ByteSizeError};
+
+use std::io;
+
+/// Bytes of a known size and checksum, readable from any offset, any number of times.
+///
+/// Whoever sends a `Content` never has to keep what it has sent: after a fault it reads the same
+/// bytes again.
+pub trait Content: Sync {
+    /// How many bytes there are.
+    fn size(&self) -> u64;
+
+    /// The CRC32C of all the bytes.
+    fn crc32c(&self) -> Crc32c;
+
+    /// Reads bytes from `offset` on into `buffer`; returns how many, 0 only at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}

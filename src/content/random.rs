@@ -1,0 +1,360 @@
+//! Random files: every byte is a function of a seed and an offset, and the checksum is a function
+//! of the seed alone.
+//!
+//! The bytes are not cryptographic. They are reproducible from any offset, differ from file to
+//! file and from block to block, do not compress, and cost about as much as copying memory: a pool
+//! of random bytes, made once, is combined with a mask of eight bytes for each block.
+//!
+//! ```text
+//!   byte(offset) = pool[offset mod BLOCK] ^ mask(seed, offset / BLOCK)[offset mod 8]
+//! ```
+//!
+//! The last four bytes are an exception: they are chosen such that the CRC32C of the whole is the
+//! one that the seed names. A CRC is linear over GF(2), so the checksum of a block follows from its
+//! mask by table look-up, and the one of a terabyte is known without making a byte of it.
+
+use std::fmt;
+use std::io;
+use std::sync::LazyLock;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::{Content, Crc32c};
+
+/// How many bytes share a mask: small enough for the pool to stay in a core's second-level cache.
+const BLOCK: usize = 128 << 10;
+/// How many bytes at the end of a file set its checksum.
+const TAIL: usize = 4;
+/// The Castagnoli polynomial, reflected (RFC 3720, section 12.1).
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+
+/// What a random file is made from. Written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(u128);
+
+impl Seed {
+    /// A seed that nobody else draws, from the operating system's randomness.
+    pub fn draw() -> Self {
+        Self(rand::random())
+    }
+
+    /// The seed with this value.
+    pub const fn new(value: u128) -> Self {
+        Self(value)
+    }
+
+    /// Reads the form that [`Display`](fmt::Display) writes; `None` for anything else.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        u128::from_str_radix(text, 16).ok().filter(|_| digits).map(Self)
+    }
+
+    /// The checksum of every file of four bytes or more that is made from this seed.
+    fn checksum(self) -> u32 {
+        (mix(self.high() ^ mix(!self.low())) >> 32) as u32
+    }
+
+    /// The eight bytes that make this block of the pool this file's own.
+    fn mask(self, block: u64) -> u64 {
+        mix(self.low() ^ mix(self.high().wrapping_add(block)))
+    }
+
+    fn high(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    fn low(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// SplitMix64's step (Steele, Lea, Flood 2014): a bijection in which every bit depends on all.
+fn mix(value: u64) -> u64 {
+    let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A random file.
+#[derive(Clone, Debug)]
+pub struct RandomContent {
+    seed: Seed,
+    size: u64,
+    crc32c: Crc32c,
+    tail: [u8; TAIL],
+}
+
+impl RandomContent {
+    /// The file of `size` bytes that `seed` describes.
+    ///
+    /// Costs one table look-up for every block of 128 KiB, and at most one block of bytes.
+    pub fn new(seed: Seed, size: u64) -> Self {
+        let Some(body) = size.checked_sub(TAIL as u64) else {
+            let register = register_after(seed, size);
+            return Self { seed, size, crc32c: Crc32c::new(!register), tail: [0; TAIL] };
+        };
+        let checksum = seed.checksum();
+        let tail = register_after(seed, body) ^ rewind_tail(!checksum);
+        Self { seed, size, crc32c: Crc32c::new(checksum), tail: tail.to_le_bytes() }
+    }
+
+    /// What the file is made from.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Where the tail begins; a file shorter than a tail has none.
+    fn tail_offset(&self) -> u64 {
+        self.size.checked_sub(TAIL as u64).unwrap_or(self.size)
+    }
+}
+
+impl Content for RandomContent {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn crc32c(&self) -> Crc32c {
+        self.crc32c
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if offset >= self.tail_offset() {
+            let from = (offset - self.tail_offset()) as usize;
+            let rest =
+                if self.size < TAIL as u64 { &[] } else { self.tail.get(from..).unwrap_or(&[]) };
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            return Ok(count);
+        }
+        let body = self.tail_offset() - offset;
+        let count = buffer.len().min(usize::try_from(body).unwrap_or(usize::MAX));
+        fill(self.seed, offset, &mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Makes the bytes from `offset` on, block by block.
+fn fill(seed: Seed, offset: u64, mut buffer: &mut [u8]) {
+    let mut block = offset / BLOCK as u64;
+    let mut start = (offset % BLOCK as u64) as usize;
+    while !buffer.is_empty() {
+        let count = buffer.len().min(BLOCK - start);
+        let (now, later) = buffer.split_at_mut(count);
+        combine(&POOL.bytes[start..start + count], seed.mask(block), start, now);
+        (buffer, block, start) = (later, block + 1, 0);
+    }
+}
+
+/// Writes `pool ^ mask` to `out`, both of one length; `start` is where in its block `pool` lies.
+fn combine(pool: &[u8], mask: u64, start: usize, out: &mut [u8]) {
+    let mask = mask.rotate_right(8 * (start % 8) as u32);
+    let (pool_words, pool_rest) = pool.as_chunks::<8>();
+    let (out_words, out_rest) = out.as_chunks_mut::<8>();
+    for (out, pool) in out_words.iter_mut().zip(pool_words) {
+        *out = (u64::from_le_bytes(*pool) ^ mask).to_le_bytes();
+    }
+    for ((out, pool), mask) in out_rest.iter_mut().zip(pool_rest).zip(mask.to_le_bytes()) {
+        *out = pool ^ mask;
+    }
+}
+
+/// The CRC register after the first `size` bytes of the seed's endless stream.
+fn register_after(seed: Seed, size: u64) -> u32 {
+    let pool = &*POOL;
+    let blocks = size / BLOCK as u64;
+    let mut register = (0..blocks).fold(u32::MAX, |register, block| {
+        pool.past_block.apply(register.to_le_bytes())
+            ^ pool.register
+            ^ pool.of_mask.apply(seed.mask(block).to_le_bytes())
+    });
+    let mut buffer = [0; 4096];
+    let mut offset = blocks * BLOCK as u64;
+    while offset < size {
+        let count = buffer.len().min((size - offset) as usize);
+        fill(seed, offset, &mut buffer[..count]);
+        register = advance(register, &buffer[..count]);
+        offset += count as u64;
+    }
+    register
+}
+
+/// The CRC register, without the inversions at both ends of a checksum, after some more bytes.
+fn advance(register: u32, bytes: &[u8]) -> u32 {
+    !crc32c::crc32c_append(!register, bytes)
+}
+
+/// The register from which four zero bytes lead to this one.
+fn rewind_tail(register: u32) -> u32 {
+    (0..8 * TAIL).fold(register, |register, _| match register >> 31 {
+        1 => ((register ^ POLYNOMIAL) << 1) | 1,
+        _ => register << 1,
+    })
+}
+
+/// The bytes that all files are made of, and what a block of them does to a CRC register.
+struct Pool {
+    bytes: Vec<u8>,
+    /// The register, from zero, after the pool's own bytes.
+    register: u32,
+    /// What the register becomes over a block of zeros.
+    past_block: LinearMap<4>,
+    /// The register, from zero, after a block of one mask.
+    of_mask: LinearMap<8>,
+}
+
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    let mut bytes = vec![0; BLOCK];
+    // Any seed does; this one must not change, or files could not be made again.
+    ChaCha8Rng::seed_from_u64(0x6763_735f_7570_6c64).fill_bytes(&mut bytes);
+    let zeros = vec![0; BLOCK];
+    Pool {
+        register: advance(0, &bytes),
+        past_block: LinearMap::new(|bit| advance(u32::from_le_bytes(bit), &zeros)),
+        of_mask: LinearMap::new(|bit| advance(0, &bit.repeat(BLOCK / bit.len()))),
+        bytes,
+    }
+});
+
+/// A map from `N` bytes to 32 bits that is linear over GF(2), as one table for each byte.
+struct LinearMap<const N: usize> {
+    tables: [[u32; 256]; N],
+}
+
+impl<const N: usize> LinearMap<N> {
+    /// Tabulates the map from what it makes of each single bit.
+    fn new(of_bit: impl Fn([u8; N]) -> u32) -> Self {
+        let mut tables = [[0; 256]; N];
+        for (position, table) in tables.iter_mut().enumerate() {
+            for bit in 0..8 {
+                let mut input = [0; N];
+                input[position] = 1 << bit;
+                let image = of_bit(input);
+                for byte in (1 << bit)..(2 << bit) {
+                    table[byte] = table[byte - (1 << bit)] ^ image;
+                }
+            }
+        }
+        Self { tables }
+    }
+
+    fn apply(&self, input: [u8; N]) -> u32 {
+        self.tables.iter().zip(input).fold(0, |sum, (table, byte)| sum ^ table[usize::from(byte)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const B: u64 = BLOCK as u64;
+
+    fn bytes_from(content: &RandomContent, offset: u64, step: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut buffer = vec![0; step];
+        loop {
+            let count = content.read_at(offset + bytes.len() as u64, &mut buffer).unwrap();
+            if count == 0 {
+                return bytes;
+            }
+            bytes.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    fn all_bytes(content: &RandomContent) -> Vec<u8> {
+        bytes_from(content, 0, 1 << 20)
+    }
+
+    /// Sizes at which something changes: no tail, no body, the ends of blocks.
+    fn edges() -> impl Iterator<Item = u64> {
+        (0..=13).chain([B, 2 * B, 3 * B].into_iter().flat_map(|end| end - 6..=end + 6))
+    }
+
+    #[test]
+    fn has_the_size_and_the_checksum_that_it_states() {
+        for size in edges() {
+            let content = RandomContent::new(Seed::new(7), size);
+            let bytes = all_bytes(&content);
+            assert_eq!(bytes.len() as u64, size);
+            assert_eq!(Crc32c::of(&bytes), content.crc32c(), "size {size}");
+        }
+    }
+
+    #[test]
+    fn bytes_from_any_edge_are_the_tail_of_all_bytes() {
+        for size in edges() {
+            let content = RandomContent::new(Seed::new(8), size);
+            let all = all_bytes(&content);
+            for offset in edges().filter(|&offset| offset <= size) {
+                let from = bytes_from(&content, offset, 1 << 16);
+                assert!(from == all[offset as usize..], "size {size}, offset {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_known_before_the_size() {
+        let of_size = |size| RandomContent::new(Seed::new(9), size).crc32c();
+        assert_eq!(of_size(4), of_size(1 << 40));
+        assert_ne!(of_size(4), RandomContent::new(Seed::new(10), 4).crc32c());
+    }
+
+    #[test]
+    fn nothing_lies_beyond_the_end() {
+        let content = RandomContent::new(Seed::new(11), 10);
+        for offset in [10, 11, 14, u64::MAX] {
+            assert_eq!(content.read_at(offset, &mut [0; 8]).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn files_and_blocks_differ() {
+        let content = RandomContent::new(Seed::new(12), 2 * B);
+        let bytes = all_bytes(&content);
+        let (first, second) = bytes.split_at(BLOCK);
+        let other = all_bytes(&RandomContent::new(Seed::new(13), 2 * B));
+        for (a, b) in [(first, second), (&bytes[..], &other[..])] {
+            let equal = a.iter().zip(b).filter(|(a, b)| a == b).count();
+            assert!(equal < a.len() / 4, "{equal} of {} bytes are equal", a.len());
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_seed_never_change() {
+        let content = RandomContent::new(Seed::new(1), 1 << 20);
+        assert_eq!(content.crc32c().to_string(), "nJ29DA==");
+        assert_eq!(bytes_from(&content, 0, 8)[..8], [40, 110, 70, 68, 206, 17, 116, 236]);
+    }
+
+    #[test]
+    fn a_seed_reads_back_what_it_writes() {
+        let seed = Seed::draw();
+        assert_eq!(Seed::from_hex(&seed.to_string()), Some(seed));
+        for text in ["", "1", "+0000000000000000000000000000001", &"g".repeat(32), &"0".repeat(33)]
+        {
+            assert_eq!(Seed::from_hex(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_size_offset_and_step_read_the_same_bytes(
+            seed: u128, size in 0..3 * B, part in 0.0..1.0f64, step in 1..200_000usize,
+        ) {
+            let content = RandomContent::new(Seed::new(seed), size);
+            let all = all_bytes(&content);
+            let offset = (size as f64 * part) as u64;
+            prop_assert_eq!(Crc32c::of(&all), content.crc32c());
+            prop_assert!(bytes_from(&content, offset, step.max(size as usize / 64)) == all[offset as usize..]);
+        }
+    }
+}

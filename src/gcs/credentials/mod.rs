@@ -1,0 +1,74 @@
+//! Access tokens: where they come from, and how they stay fresh.
+//!
+//! Never shows a token or a key to anyone but the request that carries it.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+/// An OAuth 2.0 access token. Its `Debug` form does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(String);
+
+impl AccessToken {
+    /// Wraps a token as it came from its issuer.
+    pub fn new(secret: String) -> Self {
+        Self(secret)
+    }
+
+    /// The value of an `Authorization` header: `Bearer` and the token itself.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+/// Why no token can be had: which source was asked, and what it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no access token from {source_name}: {reason}")]
+pub struct CredentialsError {
+    /// Where the token was to come from, for a person: a file's path, the metadata server's URL.
+    pub source_name: String,
+    /// What went wrong there, and what to do.
+    pub reason: String,
+}
+
+/// Gives tokens to requests.
+pub trait TokenSource: Send + Sync {
+    /// The token to send with a request that starts now; `None`: send none.
+    ///
+    /// Blocks only while there has been no token yet, or the last one has expired.
+    fn token(&self) -> Result<Option<AccessToken>, CredentialsError>;
+
+    /// A token other than `rejected`, which Cloud Storage answered with 401. Forces one refresh,
+    /// however many threads ask; blocks until it has come. `None`: there is none to be had.
+    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError>;
+
+    /// `Ok` while a token is at hand, with the time at which it expires (`None`: never); else what
+    /// the last attempt to get one came to. Does not block.
+    fn status(&self) -> Result<Option<SystemTime>, CredentialsError>;
+}
+
+/// Sends no token at all: for emulators.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCredentials;
+
+impl TokenSource for NoCredentials {
+    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+        Ok(None)
+    }
+
+    fn renew(&self, _rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+        Ok(None)
+    }
+
+    fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,68 @@
+//! Why an upload failed: what was tried, what happened, what to do.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What kind of failure it was; decides what a caller of the API is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Cloud Storage refused for good: the request, the identity, the bucket (HTTP: 502).
+    Refused,
+    /// An object of this name exists, and it is not ours (HTTP: 502; with a name that the client
+    /// chose: 409).
+    Conflict,
+    /// Cloud Storage could not be reached, or did not finish in time (HTTP: 504).
+    TimedOut,
+    /// No access token could be had (HTTP: 502).
+    Credentials,
+    /// What came back makes no sense, or does not match what was sent (HTTP: 502).
+    Protocol,
+    /// The uploader was told to stop (HTTP: 503).
+    Interrupted,
+}
+
+/// An upload that failed. Its text is for a person on call, and holds no secret.
+#[derive(Clone, Debug)]
+pub struct UploadError {
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    /// What was being tried, with the request's method and URL (no query), and what came.
+    pub message: String,
+    /// What the person who reads this can do about it, where that is known.
+    pub hint: Option<String>,
+    /// The last status that Cloud Storage answered, if any.
+    pub status: Option<u16>,
+    /// How many requests were made again.
+    pub retried: u32,
+    /// How far Cloud Storage had got, in bytes.
+    pub persisted: u64,
+    /// How long it was tried.
+    pub elapsed: Duration,
+}
+
+impl UploadError {
+    /// What kind of failure it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} (after {:.1} s and {} retries, with {} bytes persisted)",
+            self.message,
+            self.elapsed.as_secs_f64(),
+            self.retried,
+            self.persisted,
+        )?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for UploadError {}

@@ -1,0 +1,58 @@
+//! The client of Cloud Storage: puts an object into a bucket over a resumable session, and holds
+//! what it promises whatever happens on the way.
+//!
+//! This room knows no HTTP server, reads no environment, and never lets a session's URI, a token
+//! or a key out: not in an error, not in a log line.
+
+pub mod credentials;
+mod error;
+mod object;
+mod observer;
+
+pub use error::{ErrorKind, UploadError};
+pub use object::{NewObject, Object};
+pub use observer::{Cause, Observer};
+
+use std::time::Duration;
+
+use crate::content::Content;
+
+/// What became of an upload that succeeded.
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    /// The object as Cloud Storage describes it; its size and CRC32C are those that were sent.
+    pub object: Object,
+    /// How often the transfer went on from an offset after a fault.
+    pub resumed: u32,
+    /// How many requests were made again.
+    pub retried: u32,
+    /// How many bytes of content were handed to the network, those sent again included.
+    pub bytes_sent: u64,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+}
+
+/// Puts objects into one bucket. The server and the command line know the client by this alone.
+pub trait Uploader: Send + Sync {
+    /// Puts `content` into the bucket as `object`, within `timeout`; blocks until it is there or
+    /// cannot be.
+    ///
+    /// # Errors
+    /// No object exists under that name by this call, unless the error's
+    /// [`kind`](UploadError::kind) says that this could not be established.
+    fn upload(
+        &self,
+        object: &NewObject,
+        content: &dyn Content,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError>;
+
+    /// Ends the uploads that are under way, in whatever threads: each cancels its session and
+    /// returns [`ErrorKind::Interrupted`] within seconds. So does every later upload.
+    fn interrupt(&self);
+
+    /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.
+    /// Answers from what is known: makes no request and does not block.
+    fn ready(&self) -> Result<(), String>;
+}
