@@ -4,11 +4,23 @@
 //! This room knows no HTTP server, reads no environment, and never lets a session's URI, a token
 //! or a key out: not in an error, not in a log line.
 
+mod backoff;
+mod client;
 pub mod credentials;
+mod endpoint;
 mod error;
+pub mod http;
+mod message;
 mod object;
 mod observer;
+mod session;
+pub mod timing;
+pub mod transport;
+mod upload;
+mod verdict;
 
+pub use client::{Client, Retry};
+pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
