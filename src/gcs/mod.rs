@@ -13,6 +13,8 @@ pub mod http;
 mod message;
 mod object;
 mod observer;
+#[cfg(test)]
+mod script;
 mod session;
 pub mod timing;
 pub mod transport;

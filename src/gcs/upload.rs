@@ -603,3 +603,6 @@ impl Observer for Tally<'_> {
         self.observer.sent(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;
