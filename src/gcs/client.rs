@@ -1,7 +1,7 @@
 //! The client of one bucket.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::debug;
 
@@ -152,5 +152,9 @@ impl Uploader for Client {
             }
             _ => Ok(()),
         }
+    }
+
+    fn token_expiry(&self) -> Option<SystemTime> {
+        self.tokens.status().ok().flatten()
     }
 }

@@ -1,6 +1,9 @@
 //! Carries requests over HTTP/1.1 with ureq: kept-alive connections, TLS with the system's trust
 //! store, proxies from the environment.
 
+mod socket;
+mod unacknowledged;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +11,15 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request as HttpRequest, Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector,
+};
 use ureq::{Agent, Error, SendBody};
 
 use crate::content::Content;
 
+use self::socket::TcpConnector;
 use super::Observer;
 use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
 
@@ -22,15 +30,16 @@ pub struct HttpConfig {
     pub connections: usize,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
-    /// How long nothing may move on a connection that should: bounds a stall, not a transfer.
+    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
+    /// that begins while an answer is awaited is noticed after twice this time at the latest.
     pub stall_timeout: Duration,
 }
 
 impl HttpConfig {
-    /// The defaults for this many uploads at a time: 10 s to connect, 30 s without movement.
+    /// The defaults for this many uploads at a time: 10 s to connect, 20 s without movement.
     pub fn for_uploads(connections: usize) -> Self {
         let connect_timeout = Duration::from_secs(10);
-        Self { connections, connect_timeout, stall_timeout: Duration::from_secs(30) }
+        Self { connections, connect_timeout, stall_timeout: Duration::from_secs(20) }
     }
 }
 
@@ -61,7 +70,7 @@ fn agent(config: HttpConfig) -> Agent {
         .root_certs(RootCerts::PlatformVerifier)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .user_agent(concat!("gcs-uploader/", env!("CARGO_PKG_VERSION")))
         // Every status is an answer, 308 the most common of them.
         .http_status_as_error(false)
@@ -77,8 +86,13 @@ fn agent(config: HttpConfig) -> Agent {
         .timeout_per_read(Some(config.stall_timeout))
         .timeout_per_write(Some(config.stall_timeout))
         .tls_config(tls)
-        .build()
-        .new_agent()
+        .build();
+    let connector =
+        ().chain(SocksConnector::default())
+            .chain(ConnectProxyConnector::default())
+            .chain(TcpConnector)
+            .chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, DefaultResolver::default())
 }
 
 impl Transport for HttpTransport {
@@ -202,6 +216,8 @@ fn sort_io(error: &io::Error) -> TransportError {
     }
     let text = error.to_string();
     match error.kind() {
+        // What the resolver says has no kind of its own, and no other error comes from it.
+        _ if text.starts_with("failed to lookup address") => TransportError::Connect(text),
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
@@ -243,3 +259,6 @@ fn kind_of(error: &Error) -> String {
     let text = format!("{error:?}");
     text.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
+
+#[cfg(test)]
+mod tests;

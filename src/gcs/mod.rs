@@ -27,7 +27,7 @@ pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::content::Content;
 
@@ -69,4 +69,7 @@ pub trait Uploader: Send + Sync {
     /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.
     /// Answers from what is known: makes no request and does not block.
     fn ready(&self) -> Result<(), String>;
+
+    /// When the access token at hand expires, if there is one and it does.
+    fn token_expiry(&self) -> Option<SystemTime>;
 }

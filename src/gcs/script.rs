@@ -89,12 +89,18 @@ pub(super) struct Play {
     timeout: Duration,
 }
 
+/// A request as it came: its header fields and its body, but for the content.
+pub(super) struct Seen {
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
 /// What came of a [`Play`].
 pub(super) struct Outcome {
     pub(super) result: Result<Uploaded, UploadError>,
     pub(super) pauses: Vec<Duration>,
     pub(super) renewals: u32,
-    pub(super) requests: Vec<(String, Vec<(&'static str, String)>, Vec<u8>)>,
+    pub(super) requests: Vec<Seen>,
 }
 
 impl Play {
@@ -199,7 +205,7 @@ impl Play {
 
 struct Stage {
     script: Mutex<VecDeque<(String, Reaction)>>,
-    requests: Mutex<Vec<(String, Vec<(&'static str, String)>, Vec<u8>)>>,
+    requests: Mutex<Vec<Seen>>,
     timing: Arc<VirtualTiming>,
 }
 
@@ -227,7 +233,8 @@ impl Transport for Stage {
                 }
             }
         }
-        self.requests.lock().unwrap().push((seen, request.headers.clone(), body));
+        let headers = request.headers.clone();
+        self.requests.lock().unwrap().push(Seen { headers, body });
         if reaction.interrupts {
             self.timing.interrupt();
         }

@@ -1,6 +1,6 @@
 //! The state machine, transition by transition, against scripted answers.
 
-use super::super::script::{Play, breaks, fails, opened, persisted, status};
+use super::super::script::{Play, Seen, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
 use crate::content::{Crc32c, RandomContent, Seed};
@@ -26,7 +26,7 @@ fn an_upload_is_one_start_and_one_put_of_the_whole() {
 #[test]
 fn cloud_storage_knows_size_type_and_checksum_before_the_first_byte() {
     let outcome = mebibyte().on("start", opened()).done_on(WHOLE).run();
-    let (_, headers, body) = &outcome.requests[0];
+    let Seen { headers, body } = &outcome.requests[0];
     assert!(headers.contains(&("x-upload-content-length", "1048576".into())));
     assert!(headers.contains(&("x-upload-content-type", "text/plain".into())));
     let metadata: serde_json::Value = serde_json::from_slice(body).unwrap();
@@ -325,7 +325,7 @@ fn a_token_that_is_not_accepted_is_renewed_once() {
     assert!(outcome.result.is_ok());
     assert_eq!(outcome.renewals, 1);
     let authorization = |at: usize| {
-        outcome.requests[at].1.iter().find(|(name, _)| *name == "authorization").cloned()
+        outcome.requests[at].headers.iter().find(|(name, _)| *name == "authorization").cloned()
     };
     assert_eq!(authorization(0), Some(("authorization", "Bearer old".into())));
     assert_eq!(authorization(1), Some(("authorization", "Bearer new".into())));
