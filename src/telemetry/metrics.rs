@@ -79,6 +79,7 @@ pub struct Metrics {
     request_seconds: Histograms<Route>,
     requests_dropped: Counter,
     connections_stranded: Counter,
+    accept_failures: Counter,
     panics: Counter,
     queue_depth: Gauge,
     queue_capacity: Gauge,
@@ -103,6 +104,7 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             requests_dropped: Counter::default(),
             connections_stranded: Counter::default(),
+            accept_failures: Counter::default(),
             panics: Counter::default(),
             queue_depth: Gauge::default(),
             queue_capacity: Gauge::default(),
@@ -145,6 +147,11 @@ impl Metrics {
             "connections_stranded",
             "Connections given up for good because of the body that they announced",
             self.connections_stranded.clone(),
+        );
+        to.register(
+            "accept_failures",
+            "Times that accepting connections failed and was begun again",
+            self.accept_failures.clone(),
         );
         to.register("panics", "Panics caught while a request was served", self.panics.clone());
         to.register("queue_depth", "Uploads that wait for a worker", self.queue_depth.clone());
@@ -219,6 +226,11 @@ impl Metrics {
     /// A connection was given up for good.
     pub fn stranded(&self) {
         self.connections_stranded.inc();
+    }
+
+    /// Accepting connections failed.
+    pub fn accepting_failed(&self) {
+        self.accept_failures.inc();
     }
 
     /// A panic was caught.
@@ -299,6 +311,7 @@ mod tests {
         metrics.answered("/api/health", "GET", 200, Duration::from_millis(2));
         metrics.dropped();
         metrics.stranded();
+        metrics.accepting_failed();
         metrics.panicked();
         metrics.set_capacity(4, 16);
         metrics.set_queue_depth(3);
@@ -320,6 +333,7 @@ mod tests {
             r#"gcs_uploader_http_request_duration_seconds_bucket{le="0.005",route="/api/health",method="GET"} 1"#,
             "gcs_uploader_http_requests_dropped_total 1",
             "gcs_uploader_connections_stranded_total 1",
+            "gcs_uploader_accept_failures_total 1",
             "gcs_uploader_panics_total 1",
             "gcs_uploader_queue_depth 3",
             "gcs_uploader_queue_capacity 16",
