@@ -144,8 +144,9 @@ async fn through(
             };
             directly(tunnel, destination).await
         }
-        protocol @ (ProxyProtocol::Socks5 | ProxyProtocol::Socks5h) => {
-            let socks = SocksV5::new(address, tcp).local_dns(protocol == ProxyProtocol::Socks5);
+        // The proxy resolves the name in both cases: to do it here would block the timer.
+        ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => {
+            let socks = SocksV5::new(address, tcp);
             let socks = match user {
                 Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
                 None => socks,

@@ -6,6 +6,9 @@
 //! and the step to an impersonated service account (there, only a user may take it, `delegates`
 //! are dropped, and the reason of a refusal with them).
 //!
+//! Known limit: yup-oauth2 takes whatever a subject token's URL answers for the subject token, an
+//! error page as well. It is the token endpoint, then, that refuses it, and the error says so.
+//!
 //! Never logs: an answer holds a token. yup-oauth2 logs requests and answers whole, at debug
 //! level; the logger must not let that through.
 
@@ -122,7 +125,7 @@ impl GoogleIssuer {
             .await
             .map_err(|error| self.explain(&error, secrets))?;
         match token.token() {
-            Some(secret) if !secret.is_empty() => Ok(Issued {
+            Some(secret) if is_sendable(secret) => Ok(Issued {
                 token: AccessToken::new(secret.to_owned()),
                 expires_at: token.expiration_time().map(SystemTime::from),
             }),
@@ -173,6 +176,7 @@ impl GoogleIssuer {
         });
         let body = self.exchange(request, wanted.to_string(), secrets).await?;
         let generated = serde_json::from_slice::<Generated>(&body).ok();
+        let generated = generated.filter(|generated| is_sendable(&generated.access_token));
         let issued = generated.and_then(|Generated { access_token, expire_time }| {
             let expires_at = humantime::parse_rfc3339(&expire_time).ok()?;
             Some(Issued { token: AccessToken::new(access_token), expires_at: Some(expires_at) })
@@ -194,7 +198,7 @@ impl GoogleIssuer {
         let body = self.exchange(request, String::new(), &[]).await.map_err(may_pass)?;
         let given = serde_json::from_slice::<Given>(&body).ok();
         let given = given.filter(|given| {
-            given.token_type.eq_ignore_ascii_case("bearer") && !given.access_token.is_empty()
+            given.token_type.eq_ignore_ascii_case("bearer") && is_sendable(&given.access_token)
         });
         let given = given.ok_or_else(|| may_pass(self.unusable(&body, &[])))?;
         let lifetime = Duration::from_secs(given.expires_in.into());
@@ -229,7 +233,9 @@ impl GoogleIssuer {
     /// The failure that an error of yup-oauth2 stands for.
     fn explain(&self, error: &Error, secrets: &[String]) -> Failure {
         match error {
-            Error::HttpClientError(_) | Error::HttpError(_) => self.unreachable(error, secrets),
+            Error::HttpClientError(SendError::Hyper(error)) => self.unreachable(error, secrets),
+            Error::HttpClientError(error) => self.unreachable(error, secrets),
+            Error::HttpError(error) => self.unreachable(error, secrets),
             Error::LowLevelError(_) | Error::UserError(_) | Error::StorageError(_) => {
                 self.failure(Outlook::Lasting, &presentable(&connect::chain(error), secrets))
             }
@@ -242,8 +248,9 @@ impl GoogleIssuer {
     }
 
     /// The failure of an exchange that broke on the way.
-    fn unreachable(&self, error: &Error, secrets: &[String]) -> Failure {
-        let what = connect::chain(error);
+    fn unreachable(&self, error: &dyn std::error::Error, secrets: &[String]) -> Failure {
+        // What hyper itself says ("client error (Connect)") tells a person nothing.
+        let what = error.source().map_or_else(|| error.to_string(), connect::chain);
         let advice = match what.contains("certificate") {
             true => "; a company's own CA is trusted by the system's store or SSL_CERT_FILE",
             false => self.advice(),
@@ -304,6 +311,11 @@ impl GoogleIssuer {
 /// What to do when the metadata server is none.
 const NOT_ON_GOOGLE_CLOUD: &str = "; if this machine is not on Google Cloud, set \
     GOOGLE_APPLICATION_CREDENTIALS to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
+
+/// Whether a text can be the token in an `Authorization` header (RFC 6750, section 2.1).
+fn is_sendable(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 fn lasting(error: CredentialsError) -> Failure {
     Failure { error, outlook: Outlook::Lasting }
