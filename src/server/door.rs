@@ -1,19 +1,24 @@
 //! The listening socket, and the threads that take requests from it.
 //!
+//! A few threads take turns at waiting for the next request and answering it, so that a client
+//! who does not read its answer holds up one of them, for a bounded time, and nobody else.
+//!
 //! tiny_http stops accepting at the first error that `accept` returns, such as a lack of
-//! descriptors, and says so once. Then another tiny_http is set up on the same socket, while
-//! the connections of the old one are served on by the thread that always served them.
+//! descriptors, and says so once. Then another tiny_http is set up on the same socket, while one
+//! thread goes on serving the connections of the old one.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::exchange::Exchange;
 use super::face::Face;
 
 /// How many connections the kernel keeps that have not been accepted yet.
@@ -27,8 +32,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// connection would end it at once.
 const DESCRIPTORS_TO_SPARE: usize = 8;
 
-/// How long a client may leave an answer unread, before the thread that writes it goes on.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing of an answer may go out because the client does not read, before it is given
+/// up. A first answer always fits into the socket's buffer: this one is behind many unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many threads take requests from one tiny_http.
+const FRONTS: usize = 4;
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -56,7 +65,7 @@ struct Inside {
 
 #[derive(Default)]
 struct Fronts {
-    servers: Vec<Arc<tiny_http::Server>>,
+    gates: Vec<Arc<Gate>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -65,23 +74,27 @@ impl Door {
         let (closing, closing_end) = bounded(0);
         let fronts = Mutex::default();
         let inside = Arc::new(Inside { listener, face, closing: closing_end, fronts });
-        let server = inside.serve_listener()?;
-        Inside::spawn(&inside, move |inside| front(&inside, &server))?;
+        let gate = inside.open_gate()?;
+        for _ in 0..FRONTS {
+            let gate = Arc::clone(&gate);
+            Inside::spawn(&inside, move |inside| front(inside, &gate))?;
+        }
         Ok(Self { inside, closing })
     }
 
     /// Takes no more requests. What was taken is none of the door's business.
     pub(super) fn close(self) {
         drop(self.closing);
+        // A gate may be opened once more in the meantime.
         loop {
-            let Fronts { servers, threads } = std::mem::take(&mut *self.inside.fronts());
+            let Fronts { gates, threads } = std::mem::take(&mut *self.inside.fronts());
             if threads.is_empty() {
                 return;
             }
-            servers.iter().for_each(|server| server.unblock());
+            gates.iter().for_each(|gate| gate.unblock(FRONTS));
             for thread in threads {
                 if thread.join().is_err() {
-                    log::error!("a front thread ended in a panic");
+                    log::error!("a thread that takes requests had ended in a panic");
                 }
             }
         }
@@ -94,26 +107,33 @@ impl Inside {
     }
 
     fn is_closing(&self) -> bool {
-        self.closing.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
+        self.closing.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    fn spawn(inside: &Arc<Self>, run: impl FnOnce(Arc<Self>) + Send + 'static) -> io::Result<()> {
+    /// Whether the door closes before this time is over, or has closed.
+    fn closes_within(&self, wait: Duration) -> bool {
+        self.closing.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn spawn(inside: &Arc<Self>, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
         let shared = Arc::clone(inside);
         let mut fronts = inside.fronts();
         let name = format!("front-{}", fronts.threads.len() + 1);
-        fronts.threads.push(thread::Builder::new().name(name).spawn(move || run(shared))?);
+        fronts.threads.push(thread::Builder::new().name(name).spawn(move || run(&shared))?);
         Ok(())
     }
 
     /// Sets up a tiny_http on the listening socket.
-    fn serve_listener(&self) -> io::Result<Arc<tiny_http::Server>> {
+    fn open_gate(&self) -> io::Result<Arc<Gate>> {
         let listener = self.listener.try_clone()?;
         // It panics where it cannot spawn its thread.
         let served = panic::catch_unwind(|| tiny_http::Server::from_listener(listener, None));
         let served = served.map_err(|_| io::Error::other("its thread could not be started"))?;
-        let server = Arc::new(served.map_err(io::Error::other)?);
-        self.fronts().servers.push(Arc::clone(&server));
-        Ok(server)
+        let server = served.map_err(io::Error::other)?;
+        let gate = Gate { server, waiting: Mutex::default(), retired: AtomicBool::new(false) };
+        let gate = Arc::new(gate);
+        self.fronts().gates.push(Arc::clone(&gate));
+        Ok(gate)
     }
 
     fn has_descriptors_to_spare(&self) -> io::Result<()> {
@@ -122,17 +142,46 @@ impl Inside {
     }
 }
 
-/// Takes requests from `server` for as long as the door is open.
-fn front(inside: &Arc<Inside>, server: &tiny_http::Server) {
-    // A door that closed while this server was set up has not unblocked it.
-    while !inside.is_closing() {
-        match server.recv() {
-            Ok(request) => inside.face.guarded(|| inside.face.receive(request)),
-            Err(_) if inside.is_closing() => return,
+/// One tiny_http on the socket.
+struct Gate {
+    server: tiny_http::Server,
+    /// Held by the one that waits for a request, until the request has its place among those of
+    /// its connection.
+    waiting: Mutex<()>,
+    /// It accepts no more: one thread is enough for the connections that it has.
+    retired: AtomicBool,
+}
+
+impl Gate {
+    /// Waits for the next request and takes it in; `None` if it is not to be served now.
+    fn next(&self, face: &Face) -> io::Result<Option<Exchange>> {
+        let _waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = self.server.recv()?;
+        Ok(face.guarded(|| face.receive(request)))
+    }
+
+    /// Ends the wait of that many threads.
+    fn unblock(&self, threads: usize) {
+        (0..threads).for_each(|_| self.server.unblock());
+    }
+}
+
+/// Takes requests from `gate` until the door closes, and those that had come by then.
+fn front(inside: &Arc<Inside>, gate: &Gate) {
+    // A door that closed while this gate was set up has not unblocked it.
+    if inside.is_closing() {
+        return;
+    }
+    loop {
+        match gate.next(&inside.face) {
+            Ok(exchange) => inside.face.guarded(|| inside.face.serve_all(exchange)),
+            Err(_) if inside.is_closing() || gate.retired.load(Ordering::Acquire) => return,
             Err(error) => {
-                inside.face.metrics.accepting_failed();
                 log::warn!("accepting connections failed: {error}; listening again");
+                inside.face.metrics.accepting_failed();
                 begin_listening_again(inside);
+                gate.retired.store(true, Ordering::Release);
+                gate.unblock(FRONTS - 1);
             }
         }
     }
@@ -140,9 +189,9 @@ fn front(inside: &Arc<Inside>, server: &tiny_http::Server) {
 
 /// Hands the waiting to a thread of its own, as there are connections to serve meanwhile.
 fn begin_listening_again(inside: &Arc<Inside>) {
-    while let Err(error) = Inside::spawn(inside, |inside| listen_again(&inside)) {
+    while let Err(error) = Inside::spawn(inside, listen_again) {
         log::error!("cannot start a thread to listen again: {error}; trying again");
-        if closes_within(inside, LONGEST_WAIT) {
+        if inside.closes_within(LONGEST_WAIT) {
             return;
         }
     }
@@ -150,12 +199,11 @@ fn begin_listening_again(inside: &Arc<Inside>) {
 
 fn listen_again(inside: &Arc<Inside>) {
     let mut wait = FIRST_WAIT;
-    while !closes_within(inside, wait) {
-        let server = inside.has_descriptors_to_spare().and_then(|()| inside.serve_listener());
-        match server {
-            Ok(server) => {
+    while !inside.closes_within(wait) {
+        match inside.has_descriptors_to_spare().and_then(|()| inside.open_gate()) {
+            Ok(gate) => {
                 log::info!("accepting connections again");
-                return front(inside, &server);
+                return serve_again(inside, &gate);
             }
             Err(error) => log::warn!("cannot listen again yet: {error}"),
         }
@@ -163,6 +211,13 @@ fn listen_again(inside: &Arc<Inside>) {
     }
 }
 
-fn closes_within(inside: &Inside, wait: Duration) -> bool {
-    inside.closing.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+/// Serves a new gate with this thread, and others as far as they can be had.
+fn serve_again(inside: &Arc<Inside>, gate: &Arc<Gate>) {
+    for _ in 1..FRONTS {
+        let its = Arc::clone(gate);
+        if let Err(error) = Inside::spawn(inside, move |inside| front(inside, &its)) {
+            log::warn!("serving with fewer threads than usual: {error}");
+        }
+    }
+    front(inside, gate);
 }

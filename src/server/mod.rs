@@ -33,7 +33,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
@@ -167,7 +166,7 @@ impl Server {
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
         let Self { listener, address, face, stray_ends } = self;
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
-        read_out_strays(stray_ends.to_read).map_err(RunError::Start)?;
+        strays::start_reading(&stray_ends).map_err(RunError::Start)?;
         let door = Door::open(listener, Arc::clone(&face)).map_err(RunError::Start)?;
         log::info!(bucket = face.config.bucket.as_str(); "listening on http://{address}");
 
@@ -200,11 +199,4 @@ impl Server {
             false => Ok(()),
         }
     }
-}
-
-/// Drops streams on a thread that may wait for what they still have to read. It ends with the
-/// process: a client decides how long it waits.
-fn read_out_strays(streams: Receiver<strays::Stream>) -> io::Result<()> {
-    let read_out = move || streams.iter().for_each(drop);
-    thread::Builder::new().name("strays".to_owned()).spawn(read_out).map(drop)
 }
