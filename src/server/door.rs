@@ -3,14 +3,14 @@
 //! A few threads take turns at waiting for the next request and answering it, so that a client
 //! who does not read its answer holds up one of them, for a bounded time, and nobody else.
 //!
-//! tiny_http stops accepting at the first error that `accept` returns, such as a lack of
-//! descriptors, and says so once. Then another tiny_http is set up on the same socket, while one
-//! thread goes on serving the connections of the old one.
+//! tiny_http stops accepting at the first error that `accept` returns, and says so once, or it
+//! panics when descriptors or threads run out at the wrong moment, and says nothing. Then another
+//! tiny_http is set up on the same socket, while one thread goes on serving the connections of
+//! the old one.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::exchange::Exchange;
 use super::face::Face;
+use super::gate::Gate;
 
 /// How many connections the kernel keeps that have not been accepted yet.
 const BACKLOG: i32 = 1024;
@@ -35,6 +35,9 @@ const DESCRIPTORS_TO_SPARE: usize = 8;
 /// How long nothing of an answer may go out because the client does not read, before it is given
 /// up. A first answer always fits into the socket's buffer: this one is behind many unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it is seen whether connections are still accepted.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How many threads take requests from one tiny_http.
 const FRONTS: usize = 4;
@@ -79,6 +82,7 @@ impl Door {
             let gate = Arc::clone(&gate);
             Inside::spawn(&inside, move |inside| front(inside, &gate))?;
         }
+        Inside::spawn(&inside, watch)?;
         Ok(Self { inside, closing })
     }
 
@@ -125,13 +129,7 @@ impl Inside {
 
     /// Sets up a tiny_http on the listening socket.
     fn open_gate(&self) -> io::Result<Arc<Gate>> {
-        let listener = self.listener.try_clone()?;
-        // It panics where it cannot spawn its thread.
-        let served = panic::catch_unwind(|| tiny_http::Server::from_listener(listener, None));
-        let served = served.map_err(|_| io::Error::other("its thread could not be started"))?;
-        let server = served.map_err(io::Error::other)?;
-        let gate = Gate { server, waiting: Mutex::default(), retired: AtomicBool::new(false) };
-        let gate = Arc::new(gate);
+        let gate = Arc::new(Gate::open(self.listener.try_clone()?)?);
         self.fronts().gates.push(Arc::clone(&gate));
         Ok(gate)
     }
@@ -142,48 +140,44 @@ impl Inside {
     }
 }
 
-/// One tiny_http on the socket.
-struct Gate {
-    server: tiny_http::Server,
-    /// Held by the one that waits for a request, until the request has its place among those of
-    /// its connection.
-    waiting: Mutex<()>,
-    /// It accepts no more: one thread is enough for the connections that it has.
-    retired: AtomicBool,
-}
-
-impl Gate {
-    /// Waits for the next request and takes it in; `None` if it is not to be served now.
-    fn next(&self, face: &Face) -> io::Result<Option<Exchange>> {
-        let _waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = self.server.recv()?;
-        Ok(face.guarded(|| face.receive(request)))
-    }
-
-    /// Ends the wait of that many threads.
-    fn unblock(&self, threads: usize) {
-        (0..threads).for_each(|_| self.server.unblock());
-    }
-}
-
 /// Takes requests from `gate` until the door closes, and those that had come by then.
 fn front(inside: &Arc<Inside>, gate: &Gate) {
     // A door that closed while this gate was set up has not unblocked it.
     if inside.is_closing() {
         return;
     }
+    gate.arrive();
     loop {
         match gate.next(&inside.face) {
             Ok(exchange) => inside.face.guarded(|| inside.face.serve_all(exchange)),
-            Err(_) if inside.is_closing() || gate.retired.load(Ordering::Acquire) => return,
+            Err(_) if inside.is_closing() => return,
             Err(error) => {
-                log::warn!("accepting connections failed: {error}; listening again");
-                inside.face.metrics.accepting_failed();
-                begin_listening_again(inside);
-                gate.retired.store(true, Ordering::Release);
-                gate.unblock(FRONTS - 1);
+                replace(inside, gate, &error);
+                if gate.may_leave() {
+                    return;
+                }
             }
         }
+    }
+}
+
+/// Notices gates that accept no more and did not say so.
+fn watch(inside: &Arc<Inside>) {
+    while !inside.closes_within(WATCH_EVERY) {
+        let gates = inside.fronts().gates.clone();
+        for gate in gates.iter().filter(|gate| gate.is_deaf()) {
+            replace(inside, gate, &"the thread that did it is gone");
+        }
+    }
+}
+
+/// Retires a gate and listens anew, unless that was done before.
+fn replace(inside: &Arc<Inside>, gate: &Gate, reason: &dyn fmt::Display) {
+    if gate.retire() {
+        log::warn!("connections are not accepted any more: {reason}; listening again");
+        inside.face.metrics.accepting_failed();
+        begin_listening_again(inside);
+        gate.unblock(FRONTS - 1);
     }
 }
 

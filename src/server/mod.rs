@@ -1,7 +1,7 @@
 //! The face: an HTTP server that takes orders for uploads, and never keeps anyone waiting who
 //! asks for something else.
 //!
-//! The way of a request: `door` accepts it, `exchange` holds it, `turns` sees to the order
+//! The way of a request: `door` and its `gate`s accept it, `exchange` holds it, `turns` sees to the order
 //! on its connection, `face` decides by `body`, `route` and `query`, and either answers
 //! (`answer`, `problem`) or puts it into the `queue`, from which a worker takes it to
 //! `upload`. `intake` and `drain` are the end of it all, `signals` what begins the end.
@@ -16,6 +16,7 @@ mod door;
 mod drain;
 mod exchange;
 mod face;
+mod gate;
 mod intake;
 mod problem;
 mod query;

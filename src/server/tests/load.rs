@@ -86,7 +86,7 @@ fn a_client_that_never_reads_holds_up_nobody_else_and_is_given_up() {
         loop {
             let asked = Instant::now();
             let page = server.ask("GET /metrics").body;
-            assert!(asked.elapsed() < Duration::from_secs(1), "took {:?}", asked.elapsed());
+            assert!(asked.elapsed() < HELD_UP, "took {:?}", asked.elapsed());
             assert!(began.elapsed() < PATIENCE, "the client was never given up");
             if value(&page, "gcs_uploader_http_requests_dropped_total ") > 0 {
                 return;
@@ -99,6 +99,9 @@ fn a_client_that_never_reads_holds_up_nobody_else_and_is_given_up() {
         }
     }
 }
+
+/// Less than a client who does not read holds up the thread that answers it.
+const HELD_UP: Duration = Duration::from_millis(1900);
 
 const METRICS_ANSWERED: &str =
     r#"gcs_uploader_http_requests_total{route="/metrics",method="GET",status="200"} "#;
