@@ -48,7 +48,7 @@ impl Entry {
     pub(super) fn write(&self, answer: &Answer, written: &io::Result<()>, metrics: &Metrics) {
         let took = self.arrived.elapsed();
         metrics.answered(self.path_label, self.method_label, answer.status, took);
-        let latency = format!("{:.3}s", took.as_secs_f64());
+        let latency = format!("{:.6}s", took.as_secs_f64());
         let fate = match written {
             Ok(()) => String::new(),
             Err(error) => format!(", but the client did not take the answer: {error}"),
@@ -62,8 +62,8 @@ impl Entry {
             latency = latency.as_str(),
             remoteIp:% = self.remote_ip,
             userAgent = self.user_agent.as_str(),
-            responseSize = answer.body.len();
-            "{} {} {} in {latency}{fate}", self.method, self.target, answer.status
+            responseSize = if self.method == "HEAD" { 0 } else { answer.body.len() };
+            "{} {} {} in {:.3} s{fate}", self.method, self.target, answer.status, took.as_secs_f64()
         );
     }
 }

@@ -1,17 +1,39 @@
 //! What a request announces about its body, and what that means for an API that takes none.
 //!
 //! A body that tiny_http has not read yet is a trap: dropping its reader waits for the rest of
-//! it, in the thread that drops, and allocates as many bytes as are still to come. So only bodies
-//! that are in memory already are let through, to be ignored; a request with any other body is
-//! refused, and its reader goes to [`strays`](super::strays) instead of being dropped.
+//! it, in the thread that drops, and allocates as many bytes as are still to come. [`Reader`]
+//! says whether that is so. [`Body`] says what becomes of the request: only one whose body is in
+//! memory already is served, and the body ignored; any other is refused.
 
-use tiny_http::Header;
+use tiny_http::{Header, Request};
 
 use super::problem::{self, Problem};
 
 /// tiny_http reads bodies up to this length on the connection's own thread, before it hands the
 /// request out.
 const READ_AHEAD: u64 = 1024;
+
+/// What it costs to drop the reader that tiny_http made for a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Nothing.
+    Harmless,
+    /// It waits for this many bytes, and allocates them.
+    Waits(u64),
+}
+
+impl Reader {
+    /// By the rules of tiny_http 0.12, whatever else the headers may mean.
+    pub(super) fn of(request: &Request) -> Self {
+        let Some(length) = request.body_length() else { return Self::Harmless };
+        let expects = values(request.headers(), "Expect").next().is_some();
+        match length as u64 {
+            0 => Self::Harmless,
+            length if length <= READ_AHEAD && !expects => Self::Harmless,
+            length => Self::Waits(length),
+        }
+    }
+}
 
 /// What the headers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +60,9 @@ pub(super) enum Unread {
 
 impl Body {
     pub(super) fn announced_by(headers: &[Header]) -> Self {
-        let values = |name: &'static str| {
-            headers.iter().filter(move |header| header.field.equiv(name)).map(|h| h.value.as_str())
-        };
-        let lengths: Vec<&str> = values("Content-Length").collect();
-        let chunked = values("Transfer-Encoding").next().is_some();
-        let awaiting = values("Expect").next().is_some();
+        let lengths: Vec<&str> = values(headers, "Content-Length").collect();
+        let chunked = values(headers, "Transfer-Encoding").next().is_some();
+        let awaiting = values(headers, "Expect").next().is_some();
         match (lengths.as_slice(), chunked) {
             ([], false) => Self::InMemory,
             ([], true) => Self::Unread(Unread::Chunked),
@@ -62,6 +81,10 @@ impl Body {
             (true, length) => Self::Unread(Unread::Long(length)),
         }
     }
+}
+
+fn values<'a>(headers: &'a [Header], name: &'static str) -> impl Iterator<Item = &'a str> {
+    headers.iter().filter(move |header| header.field.equiv(name)).map(|h| h.value.as_str())
 }
 
 impl Unread {

@@ -1,20 +1,25 @@
 //! The listening socket, and the threads that take requests from it.
 //!
-//! tiny_http stops accepting at the first error that `accept` returns, such as a lack of
-//! descriptors, and says so once. Then another tiny_http is set up on the same socket, while
-//! the connections of the old one are served on by the thread that always served them.
+//! A few threads take turns at waiting for the next request and answering it, so that a client
+//! who does not read its answer holds up one of them, for a bounded time, and nobody else.
+//!
+//! tiny_http stops accepting at the first error that `accept` returns, and says so once, or it
+//! panics when descriptors or threads run out at the wrong moment, and says nothing. Then another
+//! tiny_http is set up on the same socket, while one thread goes on serving the connections of
+//! the old one.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::panic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::face::Face;
+use super::gate::Gate;
 
 /// How many connections the kernel keeps that have not been accepted yet.
 const BACKLOG: i32 = 1024;
@@ -27,8 +32,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// connection would end it at once.
 const DESCRIPTORS_TO_SPARE: usize = 8;
 
-/// How long a client may leave an answer unread, before the thread that writes it goes on.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing of an answer may go out because the client does not read, before it is given
+/// up. A first answer always fits into the socket's buffer: this one is behind many unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it is seen whether connections are still accepted.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How many threads take requests from one tiny_http.
+const FRONTS: usize = 4;
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -56,7 +68,7 @@ struct Inside {
 
 #[derive(Default)]
 struct Fronts {
-    servers: Vec<Arc<tiny_http::Server>>,
+    gates: Vec<Arc<Gate>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -65,23 +77,28 @@ impl Door {
         let (closing, closing_end) = bounded(0);
         let fronts = Mutex::default();
         let inside = Arc::new(Inside { listener, face, closing: closing_end, fronts });
-        let server = inside.serve_listener()?;
-        Inside::spawn(&inside, move |inside| front(&inside, &server))?;
+        let gate = inside.open_gate()?;
+        for _ in 0..FRONTS {
+            let gate = Arc::clone(&gate);
+            Inside::spawn(&inside, move |inside| front(inside, &gate))?;
+        }
+        Inside::spawn(&inside, watch)?;
         Ok(Self { inside, closing })
     }
 
     /// Takes no more requests. What was taken is none of the door's business.
     pub(super) fn close(self) {
         drop(self.closing);
+        // A gate may be opened once more in the meantime.
         loop {
-            let Fronts { servers, threads } = std::mem::take(&mut *self.inside.fronts());
+            let Fronts { gates, threads } = std::mem::take(&mut *self.inside.fronts());
             if threads.is_empty() {
                 return;
             }
-            servers.iter().for_each(|server| server.unblock());
+            gates.iter().for_each(|gate| gate.unblock(FRONTS));
             for thread in threads {
                 if thread.join().is_err() {
-                    log::error!("a front thread ended in a panic");
+                    log::error!("a thread that takes requests had ended in a panic");
                 }
             }
         }
@@ -94,26 +111,27 @@ impl Inside {
     }
 
     fn is_closing(&self) -> bool {
-        self.closing.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
+        self.closing.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    fn spawn(inside: &Arc<Self>, run: impl FnOnce(Arc<Self>) + Send + 'static) -> io::Result<()> {
+    /// Whether the door closes before this time is over, or has closed.
+    fn closes_within(&self, wait: Duration) -> bool {
+        self.closing.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn spawn(inside: &Arc<Self>, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
         let shared = Arc::clone(inside);
         let mut fronts = inside.fronts();
         let name = format!("front-{}", fronts.threads.len() + 1);
-        fronts.threads.push(thread::Builder::new().name(name).spawn(move || run(shared))?);
+        fronts.threads.push(thread::Builder::new().name(name).spawn(move || run(&shared))?);
         Ok(())
     }
 
     /// Sets up a tiny_http on the listening socket.
-    fn serve_listener(&self) -> io::Result<Arc<tiny_http::Server>> {
-        let listener = self.listener.try_clone()?;
-        // It panics where it cannot spawn its thread.
-        let served = panic::catch_unwind(|| tiny_http::Server::from_listener(listener, None));
-        let served = served.map_err(|_| io::Error::other("its thread could not be started"))?;
-        let server = Arc::new(served.map_err(io::Error::other)?);
-        self.fronts().servers.push(Arc::clone(&server));
-        Ok(server)
+    fn open_gate(&self) -> io::Result<Arc<Gate>> {
+        let gate = Arc::new(Gate::open(self.listener.try_clone()?)?);
+        self.fronts().gates.push(Arc::clone(&gate));
+        Ok(gate)
     }
 
     fn has_descriptors_to_spare(&self) -> io::Result<()> {
@@ -122,27 +140,52 @@ impl Inside {
     }
 }
 
-/// Takes requests from `server` for as long as the door is open.
-fn front(inside: &Arc<Inside>, server: &tiny_http::Server) {
-    // A door that closed while this server was set up has not unblocked it.
-    while !inside.is_closing() {
-        match server.recv() {
-            Ok(request) => inside.face.guarded(|| inside.face.receive(request)),
+/// Takes requests from `gate` until the door closes, and those that had come by then.
+fn front(inside: &Arc<Inside>, gate: &Gate) {
+    // A door that closed while this gate was set up has not unblocked it.
+    if inside.is_closing() {
+        return;
+    }
+    gate.arrive();
+    loop {
+        match gate.next(&inside.face) {
+            Ok(exchange) => inside.face.guarded(|| inside.face.serve_all(exchange)),
             Err(_) if inside.is_closing() => return,
             Err(error) => {
-                inside.face.metrics.accepting_failed();
-                log::warn!("accepting connections failed: {error}; listening again");
-                begin_listening_again(inside);
+                replace(inside, gate, &error);
+                if gate.may_leave() {
+                    return;
+                }
             }
         }
     }
 }
 
+/// Notices gates that accept no more and did not say so.
+fn watch(inside: &Arc<Inside>) {
+    while !inside.closes_within(WATCH_EVERY) {
+        let gates = inside.fronts().gates.clone();
+        for gate in gates.iter().filter(|gate| gate.is_deaf()) {
+            replace(inside, gate, &"the thread that did it is gone");
+        }
+    }
+}
+
+/// Retires a gate and listens anew, unless that was done before.
+fn replace(inside: &Arc<Inside>, gate: &Gate, reason: &dyn fmt::Display) {
+    if gate.retire() {
+        log::warn!("connections are not accepted any more: {reason}; listening again");
+        inside.face.metrics.accepting_failed();
+        begin_listening_again(inside);
+        gate.unblock(FRONTS - 1);
+    }
+}
+
 /// Hands the waiting to a thread of its own, as there are connections to serve meanwhile.
 fn begin_listening_again(inside: &Arc<Inside>) {
-    while let Err(error) = Inside::spawn(inside, |inside| listen_again(&inside)) {
+    while let Err(error) = Inside::spawn(inside, listen_again) {
         log::error!("cannot start a thread to listen again: {error}; trying again");
-        if closes_within(inside, LONGEST_WAIT) {
+        if inside.closes_within(LONGEST_WAIT) {
             return;
         }
     }
@@ -150,12 +193,11 @@ fn begin_listening_again(inside: &Arc<Inside>) {
 
 fn listen_again(inside: &Arc<Inside>) {
     let mut wait = FIRST_WAIT;
-    while !closes_within(inside, wait) {
-        let server = inside.has_descriptors_to_spare().and_then(|()| inside.serve_listener());
-        match server {
-            Ok(server) => {
+    while !inside.closes_within(wait) {
+        match inside.has_descriptors_to_spare().and_then(|()| inside.open_gate()) {
+            Ok(gate) => {
                 log::info!("accepting connections again");
-                return front(inside, &server);
+                return serve_again(inside, &gate);
             }
             Err(error) => log::warn!("cannot listen again yet: {error}"),
         }
@@ -163,6 +205,13 @@ fn listen_again(inside: &Arc<Inside>) {
     }
 }
 
-fn closes_within(inside: &Inside, wait: Duration) -> bool {
-    inside.closing.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
+/// Serves a new gate with this thread, and others as far as they can be had.
+fn serve_again(inside: &Arc<Inside>, gate: &Arc<Gate>) {
+    for _ in 1..FRONTS {
+        let its = Arc::clone(gate);
+        if let Err(error) = Inside::spawn(inside, move |inside| front(inside, &its)) {
+            log::warn!("serving with fewer threads than usual: {error}");
+        }
+    }
+    front(inside, gate);
 }

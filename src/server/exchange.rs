@@ -1,17 +1,17 @@
 //! A request, from its arrival to its answer.
 //!
 //! The one place that takes a tiny_http request apart: its body's reader is dropped only if that
-//! can neither block nor allocate (see [`body`](super::body)).
+//! can neither block nor allocate (see [`Reader`]).
 
 use std::io::{self, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use tiny_http::{Header, Method, Request, Response};
+use tiny_http::{Header, Method, ReadWrite, Request, Response};
 
 use super::answer::Answer;
-use super::body::Body;
+use super::body::{Body, Reader};
 use super::request_id::RequestId;
 use super::strays::Strays;
 use super::turns::Turn;
@@ -33,8 +33,11 @@ pub(super) struct Received {
     pub(super) user_agent: Option<String>,
     pub(super) body: Body,
     pub(super) arrived: Instant,
-    /// Its answer is the last on its connection.
+    /// Its answer tells the client that no other will come.
     pub(super) last: bool,
+    /// Whatever else comes on its connection is not to be answered.
+    pub(super) cut: bool,
+    reader: Reader,
     connection: SocketAddr,
     /// There until it is answered.
     request: Option<Request>,
@@ -47,14 +50,18 @@ impl Received {
             named.next().map(|header| header.value.as_str())
         };
         let body = Body::announced_by(request.headers());
+        // Where a body ends that was not read, the next request does not reliably begin.
+        let cut = matches!(body, Body::Unread(_));
         Self {
             id: RequestId::choose(header("X-Request-Id")),
             method: request.method().clone(),
             target: request.url().to_owned(),
             user_agent: header("User-Agent").map(str::to_owned),
             arrived: Instant::now(),
-            last: matches!(body, Body::Unread(_)) || asks_for_close(&request),
+            last: cut || asks_for_close(&request),
+            cut,
             body,
+            reader: Reader::of(&request),
             connection: address(&request),
             request: Some(request),
         }
@@ -69,16 +76,16 @@ impl Received {
     pub(super) fn respond(mut self, answer: &Answer, strays: &Strays) -> io::Result<()> {
         let Some(request) = self.request.take() else { return Ok(()) };
         let body = if self.method == Method::Head { &[][..] } else { &answer.body };
-        match self.body {
-            Body::InMemory => {
+        match self.reader {
+            Reader::Harmless => {
                 let mut writer = request.into_writer();
                 writer.write_all(&[&answer.head(), body].concat())?;
                 writer.flush()
             }
-            Body::Unread(unread) => {
+            Reader::Waits(_) => {
                 let mut stream = take_stream(request, answer);
                 let written = stream.write_all(body).and_then(|()| stream.flush());
-                strays.take(stream, unread);
+                strays.take(self.reader, move || drop(stream));
                 written
             }
         }
@@ -86,10 +93,8 @@ impl Received {
 
     /// Lets go of a request without an answer, and without waiting for its turn.
     pub(super) fn forgo(mut self, strays: &Strays) {
-        match (self.request.take(), self.body) {
-            (Some(request), Body::InMemory) => drop(request.into_writer()),
-            (Some(request), Body::Unread(_)) => strays.strand(request),
-            (None, _) => {}
+        if let Some(request) = self.request.take() {
+            strays.take(self.reader, move || drop(request.into_writer()));
         }
     }
 }
@@ -98,7 +103,7 @@ impl Drop for Received {
     /// Only if something went wrong is it still unanswered: then tiny_http answers 500, or
     /// nobody does, when the reader must not be dropped.
     fn drop(&mut self) {
-        if let (Some(request), Body::Unread(_)) = (self.request.take(), self.body) {
+        if let (Some(request), Reader::Waits(_)) = (self.request.take(), self.reader) {
             mem::forget(request);
         }
     }
@@ -110,7 +115,7 @@ impl Drop for Received {
 /// `Connection: upgrade`. The header lines that the answer needs go in behind the protocol's name,
 /// which tiny_http writes out as it is. What is offered, HTTP/1.1, is what is spoken anyway
 /// (RFC 9110, 7.8: an upgrade may be offered in any answer, and a client may ignore it).
-fn take_stream(request: Request, answer: &Answer) -> super::strays::Stream {
+fn take_stream(request: Request, answer: &Answer) -> Box<dyn ReadWrite + Send> {
     let lines = answer.header_lines();
     let protocol = format!("HTTP/1.1\r\n{}", lines.trim_end());
     let response = Response::empty(answer.status);

@@ -52,18 +52,14 @@ enum Decision {
 }
 
 impl Face {
-    /// Takes a request that has just come in as far as it can go.
-    pub(super) fn receive(&self, request: Request) {
+    /// Takes in a request that has just come; the exchange if it is to be served now.
+    pub(super) fn receive(&self, request: Request) -> Option<Exchange> {
         match self.turns.claim(Received::new(request)) {
-            Claim::Granted(exchange) => self.serve_all(Some(*exchange)),
-            Claim::Parked => {}
+            Claim::Granted(exchange) => Some(*exchange),
+            Claim::Parked => None,
             Claim::Refused(received) => {
-                self.metrics.dropped();
-                log::warn!(
-                    "dropped a request of {}: too many are pipelined",
-                    received.connection()
-                );
-                received.forgo(&self.strays);
+                self.forgo(*received);
+                None
             }
         }
     }
@@ -83,19 +79,30 @@ impl Face {
         let Exchange { received, turn } = exchange;
         let answer = reply.unwrap_or_else(|problem| problem.into_answer(&received.id));
         let mut answer = answer.with_header("X-Request-Id", received.id.as_str());
-        answer.last = received.last || self.intake.is_draining();
+        answer.last = received.last || received.cut || self.intake.is_draining();
         let entry = access_log::Entry::of(&received);
+        let cut = received.cut;
         let written = received.respond(&answer, &self.strays);
         entry.write(&answer, &written, &self.metrics);
+        if cut || written.is_err() {
+            turn.end().into_iter().for_each(|received| self.forgo(received));
+            return None;
+        }
         turn.pass()
     }
 
+    fn forgo(&self, received: Received) {
+        self.metrics.dropped();
+        received.forgo(&self.strays);
+    }
+
     /// Runs `work`; should it panic, says so and lives on.
-    pub(super) fn guarded(&self, work: impl FnOnce()) {
-        if panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+    pub(super) fn guarded<T: Default>(&self, work: impl FnOnce() -> T) -> T {
+        panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             self.metrics.panicked();
             log::error!("caught a panic while a request was served");
-        }
+            T::default()
+        })
     }
 
     fn decide(&self, received: &Received) -> Decision {

@@ -1,7 +1,7 @@
 //! The face: an HTTP server that takes orders for uploads, and never keeps anyone waiting who
 //! asks for something else.
 //!
-//! The way of a request: `door` accepts it, `exchange` holds it, `turns` sees to the order
+//! The way of a request: `door` and its `gate`s accept it, `exchange` holds it, `turns` sees to the order
 //! on its connection, `face` decides by `body`, `route` and `query`, and either answers
 //! (`answer`, `problem`) or puts it into the `queue`, from which a worker takes it to
 //! `upload`. `intake` and `drain` are the end of it all, `signals` what begins the end.
@@ -16,6 +16,7 @@ mod door;
 mod drain;
 mod exchange;
 mod face;
+mod gate;
 mod intake;
 mod problem;
 mod query;
@@ -33,7 +34,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
@@ -167,7 +167,7 @@ impl Server {
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
         let Self { listener, address, face, stray_ends } = self;
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
-        read_out_strays(stray_ends.to_read).map_err(RunError::Start)?;
+        strays::start_reading(&stray_ends).map_err(RunError::Start)?;
         let door = Door::open(listener, Arc::clone(&face)).map_err(RunError::Start)?;
         log::info!(bucket = face.config.bucket.as_str(); "listening on http://{address}");
 
@@ -200,11 +200,4 @@ impl Server {
             false => Ok(()),
         }
     }
-}
-
-/// Drops streams on a thread that may wait for what they still have to read. It ends with the
-/// process: a client decides how long it waits.
-fn read_out_strays(streams: Receiver<strays::Stream>) -> io::Result<()> {
-    let read_out = move || streams.iter().for_each(drop);
-    thread::Builder::new().name("strays".to_owned()).spawn(read_out).map(drop)
 }

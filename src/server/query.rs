@@ -46,3 +46,27 @@ fn too_large(size: ByteSize, maximum: ByteSize) -> Problem {
     let detail = format!("size is {size}, and {maximum} is the maximum.");
     Problem::new(&problem::SIZE_TOO_LARGE, detail).with("maximum", maximum.as_u64())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::config;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_query_is_taken_for_more_than_the_maximum(query in "([a-zA-Z0-9=&+;%_.-]|\\PC){0,40}") {
+            let config = config();
+            if let Ok(order) = Order::parse(Some(&query), &config) {
+                prop_assert!(order.size <= config.max_upload_size);
+            }
+        }
+
+        #[test]
+        fn any_size_up_to_the_maximum_is_taken_as_it_is(size in 0_u64..=16 << 20) {
+            let order = Order::parse(Some(&format!("size={size}")), &config());
+            prop_assert_eq!(order.unwrap().size.as_u64(), size);
+        }
+    }
+}

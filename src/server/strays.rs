@@ -1,20 +1,22 @@
-//! Where connections go whose request announced a body that nobody will read.
+//! Where connections go whose request announced a long body that nobody will read.
 //!
 //! tiny_http lets go of such a connection only by reading the rest of the body, into an
 //! allocation of its whole announced length. A moderate rest is read on a thread of its own, one
-//! connection after the other. All others are stranded: their stream is never dropped, which
-//! costs two descriptors and tiny_http's thread of that connection for as long as the process
-//! lives. That is counted, and at [`LIMIT`] the server says so and drains, to be started again
-//! with none: an orderly end instead of running out of descriptors in the middle of uploads.
+//! connection after the other. All others are stranded: what holds the reader is never dropped,
+//! which costs two descriptors and tiny_http's thread of that connection for as long as the
+//! process lives. That is counted, and at [`LIMIT`] the server says so and drains, to be started
+//! again with none: an orderly end instead of running out of descriptors amid uploads.
 
+use std::io;
 use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tiny_http::ReadWrite;
 
-use super::body::Unread;
+use super::body::Reader;
 use crate::telemetry::Metrics;
 
 /// Two descriptors each: half of the 1024 that a process has by default.
@@ -26,31 +28,30 @@ const MODERATE: u64 = 16 << 20;
 /// How many connections may wait for their rest to be read.
 const WAITING: usize = 64;
 
-pub(super) type Stream = Box<dyn ReadWrite + Send>;
+/// Drops what holds a reader; may take as long as the client likes.
+type LetGo = Box<dyn FnOnce() + Send>;
 
-#[derive(Debug)]
 pub(super) struct Strays {
     metrics: Arc<Metrics>,
     stranded: AtomicUsize,
     limit: usize,
     overrun: Sender<()>,
-    to_read: Sender<Stream>,
+    waiting: Sender<LetGo>,
 }
 
-/// The ends of a [`Strays`]' channels.
+/// The other ends of a [`Strays`]' channels.
 pub(super) struct StrayEnds {
     /// Hears when the limit has been reached.
     pub(super) overrun: Receiver<()>,
-    /// Streams to be dropped by a thread that may wait.
-    pub(super) to_read: Receiver<Stream>,
+    waiting: Receiver<LetGo>,
 }
 
 impl Strays {
     pub(super) fn new(metrics: Arc<Metrics>, limit: usize) -> (Self, StrayEnds) {
         let (overrun, overrun_end) = bounded(1);
-        let (to_read, to_read_end) = bounded(WAITING);
-        let ends = StrayEnds { overrun: overrun_end, to_read: to_read_end };
-        (Self { metrics, stranded: AtomicUsize::new(0), limit, overrun, to_read }, ends)
+        let (waiting, waiting_end) = bounded(WAITING);
+        let ends = StrayEnds { overrun: overrun_end, waiting: waiting_end };
+        (Self { metrics, stranded: AtomicUsize::new(0), limit, overrun, waiting }, ends)
     }
 
     /// How many connections may be stranded.
@@ -58,25 +59,22 @@ impl Strays {
         self.limit
     }
 
-    /// Takes a stream whose request has been answered. Never blocks.
-    pub(super) fn take(&self, stream: Stream, body: Unread) {
-        match body {
-            Unread::Long(rest) | Unread::Awaiting(rest) if rest <= MODERATE => {
-                match self.to_read.try_send(stream) {
+    /// Has `let_go` run where it may take its time, or never. Does not wait.
+    pub(super) fn take(&self, reader: Reader, let_go: impl FnOnce() + Send + 'static) {
+        match reader {
+            Reader::Harmless => let_go(),
+            Reader::Waits(rest) if rest <= MODERATE => {
+                match self.waiting.try_send(Box::new(let_go)) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(stream) | TrySendError::Disconnected(stream)) => {
-                        self.strand(stream);
-                    }
+                    Err(TrySendError::Full(it) | TrySendError::Disconnected(it)) => self.strand(it),
                 }
             }
-            // What follows a chunked or an ambiguous body would be taken for a request.
-            _ => self.strand(stream),
+            Reader::Waits(_) => self.strand(let_go),
         }
     }
 
-    /// Keeps `thing` from ever being dropped.
-    pub(super) fn strand<T>(&self, thing: T) {
-        mem::forget(thing);
+    fn strand(&self, let_go: impl FnOnce()) {
+        mem::forget(let_go);
         self.metrics.stranded();
         let stranded = self.stranded.fetch_add(1, Ordering::Relaxed) + 1;
         log::warn!("stranded a connection that announced a body; {stranded} of {}", self.limit);
@@ -85,4 +83,18 @@ impl Strays {
             let _told = self.overrun.try_send(());
         }
     }
+}
+
+/// Starts the thread that reads moderate rests. It ends with the process: how long it waits is
+/// up to a client.
+pub(super) fn start_reading(ends: &StrayEnds) -> io::Result<()> {
+    let waiting = ends.waiting.clone();
+    let read = move || {
+        for let_go in waiting {
+            if panic::catch_unwind(AssertUnwindSafe(let_go)).is_err() {
+                log::error!("caught a panic while a connection was let go of");
+            }
+        }
+    };
+    thread::Builder::new().name("strays".to_owned()).spawn(read).map(drop)
 }

@@ -74,6 +74,44 @@ fn a_pipeline_that_is_too_long_is_cut() {
 }
 
 #[test]
+fn a_client_that_never_reads_holds_up_nobody_else_and_is_given_up() {
+    let server = run(Plan::Store);
+    let mut deaf = server.connect();
+    let (mut sent, mut watched) = (0, 0);
+    let began = Instant::now();
+    loop {
+        // Fewer than may be parked, and again and again until the sockets' buffers are full.
+        deaf.send(&request("GET /metrics").repeat(10));
+        sent += 10;
+        loop {
+            let asked = Instant::now();
+            let page = server.ask("GET /metrics").body;
+            assert!(asked.elapsed() < HELD_UP, "took {:?}", asked.elapsed());
+            assert!(began.elapsed() < PATIENCE, "the client was never given up");
+            if value(&page, "gcs_uploader_http_requests_dropped_total ") > 0 {
+                return;
+            }
+            if value(&page, METRICS_ANSWERED) == sent + watched {
+                watched += 1;
+                break;
+            }
+            watched += 1;
+        }
+    }
+}
+
+/// Less than a client who does not read holds up the thread that answers it.
+const HELD_UP: Duration = Duration::from_millis(1900);
+
+const METRICS_ANSWERED: &str =
+    r#"gcs_uploader_http_requests_total{route="/metrics",method="GET",status="200"} "#;
+
+fn value(page: &str, metric: &str) -> u32 {
+    let line = page.lines().find_map(|line| line.strip_prefix(metric));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+#[test]
 fn goes_on_listening_when_accepting_fails_and_serves_the_connections_that_it_has() {
     let server = run(Plan::Store);
     let mut kept = vec![server.connect()];
@@ -97,7 +135,5 @@ fn goes_on_listening_when_accepting_fails_and_serves_the_connections_that_it_has
 }
 
 fn accept_failures(client: &mut Client) -> u32 {
-    let page = client.ask("GET /metrics").body;
-    let line = page.lines().find_map(|l| l.strip_prefix("gcs_uploader_accept_failures_total "));
-    line.unwrap().parse().unwrap()
+    value(&client.ask("GET /metrics").body, "gcs_uploader_accept_failures_total ")
 }

@@ -120,6 +120,21 @@ struct Running {
     thread: JoinHandle<Result<(), RunError>>,
 }
 
+pub(super) fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        workers: NonZeroUsize::new(2).unwrap(),
+        queue_depth: 8,
+        upload_size: ByteSize::mebibytes(1),
+        max_upload_size: ByteSize::mebibytes(16),
+        object_prefix: "in box/".parse().unwrap(),
+        bucket: "bucket".to_owned(),
+        upload_timeout: Duration::from_secs(60),
+        drain_timeout: Duration::from_secs(60),
+        endpoint: "https://storage.test/".to_owned(),
+    }
+}
+
 struct Setup {
     plan: Plan,
     ready: Result<(), String>,
@@ -129,18 +144,7 @@ struct Setup {
 
 impl Setup {
     fn new(plan: Plan) -> Self {
-        let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            workers: NonZeroUsize::new(2).unwrap(),
-            queue_depth: 8,
-            upload_size: ByteSize::mebibytes(1),
-            max_upload_size: ByteSize::mebibytes(16),
-            object_prefix: "in box/".parse().unwrap(),
-            bucket: "bucket".to_owned(),
-            upload_timeout: Duration::from_secs(60),
-            drain_timeout: Duration::from_secs(60),
-            endpoint: "https://storage.test/".to_owned(),
-        };
+        let config = config();
         Self { plan, ready: Ok(()), config, strays: strays::LIMIT }
     }
 

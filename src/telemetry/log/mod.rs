@@ -3,14 +3,19 @@
 //! A line is made of a message and key-values ([`::log::kv`]). Whatever a client sent is escaped
 //! on the way out, so that it can neither begin a line of its own nor speak to a terminal.
 //!
+//! A panic is a line of the log as well, so that a log service reads it like the others.
+//!
 //! Lines of other crates appear at `warn` and above only, whatever the filter says: at `debug`
 //! an HTTP client writes out URLs and headers, and here these are session URIs and tokens.
 
 mod json;
 mod text;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
+use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
+use std::thread;
 
 use ::log::{LevelFilter, Log, Metadata, Record};
 use env_filter::Filter;
@@ -76,14 +81,30 @@ pub enum LogError {
     AlreadySet(#[from] ::log::SetLoggerError),
 }
 
-/// Sets up the log of the process, on stderr. `filter` is of the form that `RUST_LOG` has.
+/// Sets up the log of the process, on stderr, panics included. `filter` is of the form that
+/// `RUST_LOG` has; an empty one shows errors alone.
 ///
 /// # Errors
 /// When `filter` makes no sense, or the process has a logger already.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let logger = logger(format, filter, env_logger::Target::Stderr)?;
-    ::log::set_max_level(logger.filter.filter());
-    Ok(::log::set_boxed_logger(Box::new(logger))?)
+    let level = logger.filter.filter();
+    ::log::set_boxed_logger(Box::new(logger))?;
+    ::log::set_max_level(level);
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    // Only if RUST_BACKTRACE asks for it.
+    match Backtrace::capture() {
+        trace if trace.status() == BacktraceStatus::Captured => {
+            ::log::error!(thread = thread; "{panic}\n{trace}");
+        }
+        _ => ::log::error!(thread = thread; "{panic}"),
+    }
 }
 
 fn logger(
