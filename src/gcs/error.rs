@@ -61,9 +61,6 @@ impl fmt::Display for UploadError {
             self.retried,
             self.persisted,
         )?;
-        if !self.absent {
-            f.write_str("; an object may be there")?;
-        }
         match &self.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),

@@ -147,6 +147,7 @@ impl Face {
 
     fn metrics_page(&self) -> Answer {
         self.metrics.set_queue_depth(self.queue.depth());
+        self.metrics.set_token_expiry(self.uploader.token_expiry());
         Answer::new(200, Metrics::CONTENT_TYPE, self.metrics.encode().into_bytes())
     }
 

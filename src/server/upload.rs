@@ -116,12 +116,12 @@ fn failed(face: &Face, id: &RequestId, name: &str, error: &UploadError) -> Probl
         durationSeconds = error.elapsed.as_secs_f64();
         "failed to store {name}: {error}"
     );
-    let problem =
-        Problem::new(failure.problem, format!("{error}. {}", failure.left.sentence(name)))
-            .with("object", failure.left.member())
-            .with("name", name)
-            .with("retried", error.retried)
-            .with("persisted", error.persisted);
+    let left = if error.absent { Left::None } else { Left::Unknown };
+    let problem = Problem::new(failure.problem, format!("{error}. {}", left.sentence(name)))
+        .with("object", left.member())
+        .with("name", name)
+        .with("retried", error.retried)
+        .with("persisted", error.persisted);
     let problem = match error.status {
         Some(status) => problem.with("storageStatus", status),
         None => problem,
@@ -150,22 +150,19 @@ struct Failure {
     problem: &'static problem::Kind,
     /// The metric's label.
     outcome: &'static str,
-    left: Left,
 }
 
 impl Failure {
     fn of(kind: ErrorKind) -> Self {
-        let (problem, outcome, left) = match kind {
-            ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused", Left::None),
-            ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict", Left::None),
-            ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials", Left::None),
-            ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted", Left::None),
-            ErrorKind::TimedOut => (&problem::STORAGE_TIMED_OUT, "timed-out", Left::Unknown),
-            ErrorKind::Protocol => {
-                (&problem::STORAGE_UNINTELLIGIBLE, "unintelligible", Left::Unknown)
-            }
+        let (problem, outcome) = match kind {
+            ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused"),
+            ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict"),
+            ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials"),
+            ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),
+            ErrorKind::TimedOut => (&problem::STORAGE_TIMED_OUT, "timed-out"),
+            ErrorKind::Protocol => (&problem::STORAGE_UNINTELLIGIBLE, "unintelligible"),
         };
-        Self { problem, outcome, left }
+        Self { problem, outcome }
     }
 }
 

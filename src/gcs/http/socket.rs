@@ -21,8 +21,9 @@ use ureq::{Error, Timeout};
 
 use super::unacknowledged::unacknowledged;
 
-/// How many bytes may be on their way in a connection: enough for 1 Gbit/s over 8 ms.
-const SEND_BUFFER: usize = 1 << 20;
+/// What is asked for as a send buffer. Linux doubles it for its own needs, and some 900 KiB of content
+/// may be on their way: enough for 1 Gbit/s over 7 ms.
+const SEND_BUFFER: usize = 512 << 10;
 
 /// Makes TCP connections, unless a proxy has already made one.
 #[derive(Debug)]

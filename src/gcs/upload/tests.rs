@@ -508,7 +508,6 @@ fn an_object_that_nobody_can_ask_about_is_told_to_be_uncertain() {
     let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     let error = play.on("cancel", breaks()).on("look", breaks()).fails();
     assert!(!error.absent);
-    assert!(error.to_string().contains("an object may be there"), "{error}");
 }
 
 #[test]

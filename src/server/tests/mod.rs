@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use serde_json::Value;
@@ -79,6 +79,10 @@ impl Uploader for Fake {
     fn ready(&self) -> Result<(), String> {
         self.ready.clone()
     }
+
+    fn token_expiry(&self) -> Option<SystemTime> {
+        None
+    }
 }
 
 fn uploaded(object: &NewObject, content: &dyn Content) -> Uploaded {
@@ -107,6 +111,7 @@ fn failure(kind: ErrorKind) -> UploadError {
         retried: 3,
         persisted: 262_144,
         elapsed: Duration::from_secs(2),
+        absent: !matches!(kind, ErrorKind::TimedOut | ErrorKind::Protocol),
     }
 }
 
