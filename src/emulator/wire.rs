@@ -63,7 +63,7 @@ struct Shared {
 /// One client's connection, and the relay's own to the library.
 pub(super) struct Link {
     client: TcpStream,
-    library: Mutex<Library>,
+    library: Mutex<ToLibrary>,
     /// How much of the answer may still pass, and what happens then.
     answer_limit: Mutex<Option<(u64, Break)>>,
     /// The client's side is gone or must be let go: nothing is said on it any more.
@@ -71,7 +71,7 @@ pub(super) struct Link {
 }
 
 /// The connection to the library, as far as the client's requests go.
-struct Library {
+struct ToLibrary {
     /// `None` once it was reset.
     stream: Option<Arc<TcpStream>>,
     /// Nothing more comes from the client.
@@ -175,7 +175,7 @@ impl Shared {
         let name = library.local_addr()?;
         let library = Arc::new(library);
         let to_library =
-            Library { stream: Some(Arc::clone(&library)), ended: false, guarded: false };
+            ToLibrary { stream: Some(Arc::clone(&library)), ended: false, guarded: false };
         let link = Arc::new(Link {
             client,
             library: Mutex::new(to_library),
@@ -272,7 +272,7 @@ impl Link {
         self.library().guarded = false;
     }
 
-    fn library(&self) -> MutexGuard<'_, Library> {
+    fn library(&self) -> MutexGuard<'_, ToLibrary> {
         self.library.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -195,7 +195,8 @@ pub enum Action {
         /// Milliseconds.
         ms: u64,
     },
-    /// When this much of the body has been received, nothing more is read for a while.
+    /// When this much of the body has been received, nothing more is read for a while. Some MiB
+    /// may still go into the sockets' buffers: a client notices only when it sends more than that.
     StallAfterRequestBytes {
         /// Bytes of the body.
         bytes: u64,
