@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use crate::content::{ByteSize, RandomContent, Seed};
 use crate::gcs::{Cause, NewObject, Observer, Uploaded, Uploader};
 
-use super::serve::Logging;
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings, terminal};
 
