@@ -72,7 +72,7 @@ def test_hadolint_finds_a_moving_tag(tmp_path: Path):
     assert "DL3007" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["template/new-customer", "with-port-forward"])
+@pytest.mark.parametrize("script", ["template/new-customer", "deploy", "with-port-forward"])
 def test_shellcheck_finds_nothing_in_the_scripts(repository: Path, script: str):
     done = run(scanner("shellcheck"), str(repository / "kustomize" / script))
     assert (done.returncode, done.stdout) == (0, "")
