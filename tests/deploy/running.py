@@ -1,9 +1,12 @@
 """A server of ours, or a store, as a process of its own on a free port."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -33,10 +36,13 @@ def until_answered(url: str, process: subprocess.Popen, patience: float = 10) ->
 class Server:
     """`gcs-uploader serve` with these settings, in an otherwise empty environment."""
 
-    def __init__(self, binary: Path, settings: dict[str, str]):
+    def __init__(self, binary: Path, settings: dict[str, str], store: str | None = NO_STORE):
         address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{address}"
-        self._settings = {"LISTEN_ADDR": address, "STORAGE_EMULATOR_HOST": NO_STORE} | settings
+        self._settings = {"LISTEN_ADDR": address, "GCS_BUCKET": "nobodys"}
+        if store is not None:
+            self._settings["STORAGE_EMULATOR_HOST"] = store
+        self._settings |= settings
         self._binary = binary
 
     def __enter__(self) -> "Server":
@@ -51,6 +57,20 @@ class Server:
     def __exit__(self, *_) -> None:
         self.process.terminate()
         self.process.wait(timeout=30)
+
+    def post(self, path: str) -> dict:
+        """Posts nothing there, and reads the answer; a refusal is an error with its reason."""
+        request = urllib.request.Request(self.url + path, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(refused.read().decode()) from refused
+
+    def metric_families(self) -> dict[str, str]:
+        """The families on /metrics, each with its type."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as page:
+            return dict(re.findall(r"^# TYPE (\S+) (\S+)$", page.read().decode(), re.MULTILINE))
 
 
 class Store:

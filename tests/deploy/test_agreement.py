@@ -49,7 +49,8 @@ def test_a_drain_breaks_no_upload_that_may_still_end(overlay: Overlay):
     assert seconds(overlay.settings["DRAIN_TIMEOUT"]) >= seconds(overlay.settings["UPLOAD_TIMEOUT"])
 
 
-def test_the_entrance_waits_as_long_as_an_upload_may_take(overlay: Overlay):
+def test_the_entrance_waits_longer_than_an_upload_may_take(overlay: Overlay):
+    """Twice as long: an upload may have waited for a worker before it began."""
     upload = seconds(overlay.settings["UPLOAD_TIMEOUT"])
     grace = overlay.pod["spec"]["terminationGracePeriodSeconds"]
     annotations = overlay.the("Ingress")["metadata"].get("annotations", {})
@@ -62,7 +63,7 @@ def test_the_entrance_waits_as_long_as_an_upload_may_take(overlay: Overlay):
         waits.append(config["spec"]["timeoutSec"])
         assert config["spec"]["connectionDraining"]["drainingTimeoutSec"] >= grace
     assert len(waits) == 1
-    assert waits[0] > upload
+    assert waits[0] >= 2 * upload
 
 
 def test_a_roll_out_takes_no_instance_away_before_its_successor_is_ready(overlay: Overlay):
@@ -164,7 +165,7 @@ def test_probes_ask_for_paths_that_the_server_has(server: str, overlay: Overlay)
 def known_settings(binary: Path) -> set[str]:
     """The environment variables that `serve --help` names."""
     done = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True)
-    names = set(re.findall(r"\[env: ([A-Z_]+)=", done.stdout))
+    names = set(re.findall(r"\[env:\s+([A-Z_]+)=?\]?", done.stdout))
     assert "GCS_BUCKET" in names, done.stdout
     return names
 
