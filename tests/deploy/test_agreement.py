@@ -1,11 +1,8 @@
 """Numbers and names that stand in several files agree: the drain's arithmetic, time-outs, ports,
 probes, settings, quotas."""
 
-import os
 import re
 import subprocess
-import urllib.error
-import urllib.request
 from decimal import Decimal
 from pathlib import Path
 
@@ -136,26 +133,18 @@ def test_liveness_never_asks_for_cloud_storage(overlay: Overlay):
 @pytest.fixture(scope="module")
 def server(binary: Path):
     """A running server whose store cannot be reached: it lives, and is not ready."""
-    with Server(binary, {"GCS_BUCKET": "probed"}) as running:
-        yield running.url
+    with Server(binary, {}) as running:
+        yield running
 
 
-def status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status
-    except urllib.error.HTTPError as refused:
-        return refused.code
-
-
-def test_probes_ask_for_paths_that_the_server_has(server: str, overlay: Overlay):
+def test_probes_ask_for_paths_that_the_server_has(server: Server, overlay: Overlay):
     expected = {"/api/health": {200}, "/api/ready": {200, 503}}
     for path in probes(overlay).values():
-        assert status(server + path) in expected[path]
-    assert status(server + overlay.pod["metadata"]["annotations"]["prometheus.io/path"]) == 200
+        assert server.status(path) in expected[path]
+    assert server.status(overlay.pod["metadata"]["annotations"]["prometheus.io/path"]) == 200
     for config in overlay.of_kind("BackendConfig"):
         assert config["spec"]["healthCheck"]["requestPath"] == probes(overlay)["readinessProbe"]
-    assert status(server + "/api/no-such-path") == 404
+    assert server.status("/api/no-such-path") == 404
 
 
 # Settings
@@ -196,16 +185,11 @@ def test_the_tokens_file_is_handed_over_as_soon_as_the_server_knows_it(
 
 def test_the_server_takes_every_overlays_settings(binary: Path, overlay: Overlay):
     """With these settings it starts; only the address and the store are another's."""
-    ours = {"LISTEN_ADDR": "127.0.0.1:0", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"}
-    ours = overlay.settings | ours
-    ours.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
-    process = subprocess.Popen(
-        [binary, "serve"], env=os.environ | ours, stderr=subprocess.PIPE, text=True
-    )
-    first = process.stderr.readline()
-    process.terminate()
-    _, rest = process.communicate(timeout=30)
-    assert process.returncode == 0, first + rest
+    settings = dict(overlay.settings)
+    settings.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+    with Server(binary, settings) as running:
+        assert running.status("/api/health") == 200
+    assert running.process.returncode == 0, running.log
 
 
 def test_the_key_is_mounted_where_the_setting_says(overlay: Overlay):

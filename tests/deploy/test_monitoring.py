@@ -91,13 +91,12 @@ def exposed(binary: Path) -> dict[str, str]:
     broken transfer, and of one that has a token. A family without a value is not on the page."""
     found = {}
     with ForgetfulStore() as store:
-        settings = {"GCS_BUCKET": "measured", "STORAGE_EMULATOR_HOST": store.url}
-        with Server(binary, settings) as running:
+        with Server(binary, {}, store=store.url) as running:
             answer = running.post("/api/upload-random?size=1MiB")
             assert answer["resumed"] == 1, answer
             found |= running.metric_families()
     with MetadataServer() as metadata:
-        settings = {"GCS_BUCKET": "measured", "GCE_METADATA_HOST": metadata.authority}
+        settings = {"GCE_METADATA_HOST": metadata.authority}
         with Server(binary, settings, store=None) as running:
             deadline = time.monotonic() + 10
             while "gcs_uploader_token_expiry_timestamp_seconds" not in found:
