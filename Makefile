@@ -22,7 +22,7 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Build and serve on http://localhost:4545 with the embedded stand-in for Cloud Storage
-	cargo run --locked --release -- serve --emulator
+	cargo run --locked -- serve --emulator
 
 .PHONY: upload-file
 upload-file: ## Upload a random file through the running server (SIZE=10MiB HOST=http://localhost:4545 TOKEN=…)

@@ -103,6 +103,7 @@ fn line(uploaded: &Uploaded, seed: Seed) -> String {
         "seed": seed.to_string(),
         "resumed": uploaded.resumed,
         "retried": uploaded.retried,
+        "bytesSent": uploaded.bytes_sent,
         "durationSeconds": uploaded.elapsed.as_secs_f64(),
     })
     .to_string()

@@ -153,8 +153,9 @@ impl Emulator {
         // What the library accepts inherits this. It writes an answer in several pieces.
         SockRef::from(&inside).set_tcp_nodelay(true)?;
         let stop = Arc::new(Stop::default());
-        let wire = Wire::start(outside, inside.local_addr()?)?;
+        let inside_addr = inside.local_addr()?;
         let library = Arc::new(Library::start(inside, Arc::clone(&stop))?);
+        let wire = Wire::start(outside, inside_addr)?;
         let addr = wire.addr();
         let service = Arc::new(Service {
             store,

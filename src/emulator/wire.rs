@@ -29,6 +29,11 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// The wait after an accept that failed, for instance for want of descriptors.
 const ACCEPT_WAIT: Duration = Duration::from_millis(20);
 
+/// The path of the request with which the relay begins every connection to the library.
+pub(super) const GREETING: &str = "/_emulator/greeting";
+/// How long the library may take to answer it.
+const GREETING_WAIT: Duration = Duration::from_secs(5);
+
 /// How a connection is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,9 +106,11 @@ impl Wire {
         self.shared.links().get(peer).cloned()
     }
 
-    /// Accepts nobody any more and ends what is in flight, in bounded time.
+    /// Accepts nobody any more and ends what is in flight, in bounded time. Once is enough.
     pub(super) fn stop(&self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
         // Wakes the accept.
         drop(TcpStream::connect_timeout(&reachable(self.addr), Duration::from_secs(1)));
         let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -128,6 +135,12 @@ impl Wire {
                 return;
             }
         }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -158,6 +171,7 @@ impl Shared {
         let library = TcpStream::connect(self.library)?;
         client.set_nodelay(true)?;
         library.set_nodelay(true)?;
+        greet(&library)?;
         let name = library.local_addr()?;
         let library = Arc::new(library);
         let to_library =
@@ -198,6 +212,26 @@ impl Shared {
         })?;
         Ok(())
     }
+}
+
+/// Waits until a thread of the library has taken the connection up.
+///
+/// The library's pool counts a thread as idle until it has woken up. Of two connections that come
+/// at once the second may be left to a thread that is taken already, and wait until some other
+/// connection ends: for ever, if those stall. So the next one comes only after this one is served.
+fn greet(mut library: &TcpStream) -> io::Result<()> {
+    library.set_read_timeout(Some(GREETING_WAIT))?;
+    write!(library, "GET {GREETING} HTTP/1.1\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 512];
+    // It has no body.
+    while !answer.ends_with(b"\r\n\r\n") {
+        match library.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => answer.extend_from_slice(&buffer[..count]),
+        }
+    }
+    library.set_read_timeout(None)
 }
 
 fn spawn_requests(link: Arc<Link>, library: Arc<TcpStream>, ended: Sender<()>) -> io::Result<()> {

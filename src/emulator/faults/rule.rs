@@ -91,7 +91,8 @@ pub struct Rule {
     /// How many of them then to act on.
     #[serde(default = "once")]
     pub times: u32,
-    /// Only those for the object of this name; `None`: for any.
+    /// Only those for the object of this name; `None`: for any. The name is the one in the path or
+    /// the query, or that of the session: a start that has it in its body alone is for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// What goes wrong.
