@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing
 from container import IMAGE, Container, Kit
 from running import Server
+from required import missing
 
 STORE_NAME = "store.test"
 STORE_PORT = 4443
