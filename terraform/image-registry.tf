@@ -50,6 +50,8 @@ resource "google_iam_workload_identity_pool" "github" {
 }
 
 resource "google_iam_workload_identity_pool_provider" "github" {
+  #checkov:skip=CKV_GCP_125:The check reads only assertion.sub, which holds the repository's name; the condition below asks for its number, which a later owner of the name cannot have, and for the ref.
+
   for_each = local.image_registry
 
   project                            = var.project_id

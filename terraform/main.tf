@@ -13,33 +13,10 @@ locals {
 
   cluster_project_id = coalesce(var.cluster_project_id, var.project_id)
 
-  hosts = { for name, customer in var.customers : name => coalesce(customer.host, "${name}.${var.ingress_domain}") }
-
   uses_workload_identity = anytrue([for customer in var.customers : customer.identity == "workload-identity"])
   kms_key_names          = toset([for customer in var.customers : customer.kms_key_name if customer.kms_key_name != null])
   has_alerts             = anytrue([for customer in var.customers : customer.failed_upload_alert != null])
   has_budgets            = anytrue([for customer in var.customers : customer.monthly_budget != null])
-}
-
-# Terraform drops a field that it does not know without a word, and with it the retention or the
-# alert that somebody meant to have. So what the files say is compared with what arrived.
-locals {
-  tfvars = [
-    for file in setunion(fileset(path.root, "*.auto.tfvars"), fileset(path.root, "terraform.tfvars")) :
-    provider::terraform::decode_tfvars(file("${path.root}/${file}"))
-  ]
-  tfvars_json = [
-    for file in setunion(fileset(path.root, "*.auto.tfvars.json"), fileset(path.root, "terraform.tfvars.json")) :
-    jsondecode(file("${path.root}/${file}"))
-  ]
-  unknown_fields = sort(flatten([
-    for written in concat(local.tfvars, local.tfvars_json) : [
-      for name, customer in try(written.customers, {}) : concat(
-        [for field in setsubtract(keys(customer), keys(var.customers[name])) : "${name}.${field}"],
-        [for field in setsubtract(keys(try(customer.sizes, {})), keys(var.customers[name].sizes)) : "${name}.sizes.${field}"],
-      ) if contains(keys(var.customers), name)
-    ]
-  ]))
 }
 
 # ---------------------------------------------------------------- the project

@@ -13,6 +13,26 @@ output "customers" {
   }
 
   precondition {
+    condition     = length(local.shared_service_accounts) == 0
+    error_message = "Customers would share a Google service account, because its id is cut to 30 characters: ${join("; ", local.shared_service_accounts)}. Choose names that differ earlier, a shorter name_prefix, or a service_account_id for each."
+  }
+
+  precondition {
+    condition     = length(local.shared_namespaces) == 0
+    error_message = "Customers would share a namespace: ${join("; ", local.shared_namespaces)}. Write a namespace of its own for each, or leave it out."
+  }
+
+  precondition {
+    condition     = length(local.shared_buckets) == 0
+    error_message = "Customers would share a bucket: ${join("; ", local.shared_buckets)}. Write a bucket_name of its own for each, or leave it out."
+  }
+
+  precondition {
+    condition     = length(local.shared_hosts) == 0
+    error_message = "Customers would be reached under one host name: ${join("; ", local.shared_hosts)}. Write a host of its own for each, or leave it out."
+  }
+
+  precondition {
     condition     = length(local.unknown_fields) == 0
     error_message = "There is no such field: ${join(", ", local.unknown_fields)}. The fields of a customer are listed in README.md under `customers`; look for a slip of the pen."
   }

@@ -86,27 +86,8 @@ variable "customers" {
   nullable = false
   default  = {}
 
-  # What concerns one customer alone is validated in modules/customer; here is what they must not share.
-
-  validation {
-    condition     = alltrue([for names in values({ for name, customer in var.customers : coalesce(customer.service_account_id, trimsuffix(substr("${var.name_prefix}-${name}", 0, 30), "-")) => name... if customer.identity == "key" || customer.impersonation }) : length(names) == 1])
-    error_message = "Customers would share a Google service account, because its id is cut to 30 characters: ${join("; ", [for shared, names in { for name, customer in var.customers : coalesce(customer.service_account_id, trimsuffix(substr("${var.name_prefix}-${name}", 0, 30), "-")) => name... if customer.identity == "key" || customer.impersonation } : "${join(" and ", names)} (${shared})" if length(names) > 1])}. Choose names that differ earlier, a shorter name_prefix, or a service_account_id for each."
-  }
-
-  validation {
-    condition     = alltrue([for names in values({ for name, customer in var.customers : coalesce(customer.namespace, "gcs-uploader-${name}") => name... }) : length(names) == 1])
-    error_message = "Customers would share a namespace: ${join("; ", [for shared, names in { for name, customer in var.customers : coalesce(customer.namespace, "gcs-uploader-${name}") => name... } : "${join(" and ", names)} (${shared})" if length(names) > 1])}. Write a namespace of its own for each, or leave it out."
-  }
-
-  validation {
-    condition     = alltrue([for names in values({ for name, customer in var.customers : customer.bucket_name => name... if customer.bucket_name != null }) : length(names) == 1])
-    error_message = "Customers would share a bucket: ${join("; ", [for shared, names in { for name, customer in var.customers : customer.bucket_name => name... if customer.bucket_name != null } : "${join(" and ", names)} (${shared})" if length(names) > 1])}. Write a bucket_name of its own for each, or leave it out."
-  }
-
-  validation {
-    condition     = alltrue([for names in values({ for name, customer in var.customers : coalesce(customer.host, "${name}.${var.ingress_domain}") => name... }) : length(names) == 1])
-    error_message = "Customers would be reached under one host name: ${join("; ", [for shared, names in { for name, customer in var.customers : coalesce(customer.host, "${name}.${var.ingress_domain}") => name... } : "${join(" and ", names)} (${shared})" if length(names) > 1])}. Write a host of its own for each, or leave it out."
-  }
+  # What concerns one customer alone is validated in modules/customer, and what two must not share
+  # in distinct.tf.
 
   validation {
     condition     = var.billing_account != null || alltrue([for customer in var.customers : customer.monthly_budget == null])
@@ -186,7 +167,7 @@ variable "alert_emails" {
     condition = alltrue([
       for email in var.alert_emails : can(regex("^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)+$", email))
     ]) && length(distinct(var.alert_emails)) == length(var.alert_emails)
-    error_message = "alert_emails has ${join(", ", [for email in var.alert_emails : "\"${email}\""])}: write plain and different addresses, such as \"on-call@example.com\", without names and angle brackets."
+    error_message = "alert_emails has ${join(", ", [for email in var.alert_emails : format("%q", email)])}: write plain and different addresses, such as \"on-call@example.com\", without names and angle brackets."
   }
 }
 

@@ -15,6 +15,8 @@ resource "random_id" "bucket_suffix" {
 }
 
 resource "google_storage_bucket" "uploads" {
+  #checkov:skip=CKV_GCP_78:Versions protect from overwriting and deleting, which the uploader's role permits neither of; soft delete covers the operator's slips, and versioning is an input for those who want it.
+
   project       = var.project_id
   name          = local.bucket_name
   location      = var.location

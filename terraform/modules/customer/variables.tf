@@ -473,7 +473,7 @@ variable "components" {
       for component in var.components :
       can(regex("^[a-z0-9][a-z0-9-]*$", component)) && fileexists("${var.kustomize_dir}/components/${component}/kustomization.yaml")
     ]) && length(distinct(var.components)) == length(var.components)
-    error_message = "${var.name}: components has ${join(", ", [for component in var.components : "\"${component}\""])}: write each once, by the name of its folder in kustomize/components/, such as \"ingress-nginx\"."
+    error_message = "${var.name}: components has ${join(", ", [for component in var.components : format("%q", component)])}: write each once, by the name of its folder in kustomize/components/, such as \"ingress-nginx\"."
   }
 }
 
