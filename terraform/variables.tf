@@ -102,8 +102,8 @@ variable "name_prefix" {
   default     = "gcs-uploader"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.name_prefix)) && !can(regex("goog|g00g", var.name_prefix))
-    error_message = "name_prefix is \"${var.name_prefix}\": write 2 to 20 lower-case letters, digits and hyphens, beginning with a letter, not ending with a hyphen and without \"google\", such as \"gcs-uploader\"."
+    condition     = can(regex("^[a-z][a-z0-9-]{2,18}[a-z0-9]$", var.name_prefix)) && !can(regex("goog|g00g", var.name_prefix))
+    error_message = "name_prefix is \"${var.name_prefix}\": write 4 to 20 lower-case letters, digits and hyphens, beginning with a letter, not ending with a hyphen and without \"google\", such as \"gcs-uploader\"."
   }
 }
 
