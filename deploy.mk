@@ -12,7 +12,6 @@ IMAGE ?= $(shell sed -n 's/^ *newName: //p' kustomize/components/release/kustomi
 IMAGE_SOURCE ?= $(shell git config --get remote.origin.url 2>/dev/null)
 OVERLAYS := $(notdir $(patsubst %/kustomization.yaml,%,$(wildcard kustomize/overlays/*/kustomization.yaml)))
 RENDER := $(if $(shell command -v kustomize),kustomize build,kubectl kustomize)
-SIZE ?= 1MiB
 export MINIKUBE_PROFILE
 
 # $(call need,PROGRAM,WORDS): ends the recipe in plain words where a program is missing.
@@ -75,9 +74,9 @@ else
 endif
 
 .PHONY: deploy-upload
-deploy-upload: ## Upload a random file through a customer's instance, past the ingress (CUSTOMER=… SIZE=1MiB)
+deploy-upload: ## Upload a random file through a customer's instance, past the ingress (CUSTOMER=… SIZE=10MiB TOKEN=…)
 	@$(a-customer)
-	@kustomize/with-port-forward "$(namespace)" sh -c 'curl -sS --fail-with-body -X POST "$$GCS_UPLOADER_URL/api/upload-random?size=$(SIZE)"; status=$$?; echo; exit $$status'
+	@kustomize/with-port-forward "$(namespace)" sh -c 'curl -sS --fail-with-body -X POST $(if $(TOKEN),-H "Authorization: Bearer $(TOKEN)") "$$GCS_UPLOADER_URL/api/upload-random$(if $(SIZE),?size=$(SIZE))"; status=$$?; echo; exit $$status'
 
 .PHONY: logs
 logs: ## Follow the logs of all of a customer's instances (CUSTOMER=…)

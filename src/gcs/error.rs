@@ -39,6 +39,9 @@ pub struct UploadError {
     pub persisted: u64,
     /// How long it was tried.
     pub elapsed: Duration,
+    /// Whether it is certain that this upload left no object behind. It is not when the last byte
+    /// was sent, and Cloud Storage could no longer be asked what became of it.
+    pub absent: bool,
 }
 
 impl UploadError {

@@ -4,16 +4,30 @@
 //! This room knows no HTTP server, reads no environment, and never lets a session's URI, a token
 //! or a key out: not in an error, not in a log line.
 
+mod backoff;
+mod client;
 pub mod credentials;
+mod endpoint;
 mod error;
+pub mod http;
+mod message;
 mod object;
 mod observer;
+#[cfg(test)]
+mod script;
+mod session;
+pub mod timing;
+pub mod transport;
+mod upload;
+mod verdict;
 
+pub use client::{Client, Retry};
+pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::content::Content;
 
@@ -55,4 +69,7 @@ pub trait Uploader: Send + Sync {
     /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.
     /// Answers from what is known: makes no request and does not block.
     fn ready(&self) -> Result<(), String>;
+
+    /// When the access token at hand expires, if there is one and it does.
+    fn token_expiry(&self) -> Option<SystemTime>;
 }

@@ -1,8 +1,4 @@
-"""What the deployment tests share: the repository's places, and the tools that they need.
-
-A tool that is missing is said so loudly, and fails the run where CI=true: a check that silently
-did not run proves nothing.
-"""
+"""What the deployment tests share: the repository's places, and the tools that they need."""
 
 import os
 from pathlib import Path
@@ -10,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from rendering import Kustomize, Overlay, Tool
+from required import missing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def missing(what: str):
-    """Skips with the reason, or fails with it where CI=true."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}; under CI=true nothing may be skipped", pytrace=False)
-    pytest.skip(f"NOT CHECKED: {what}")
 
 
 @pytest.fixture(scope="session")

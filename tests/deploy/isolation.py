@@ -43,7 +43,7 @@ def shared(overlays: Iterable[Overlay]) -> dict[tuple[str, str], list[str]]:
 
 def names(overlay: Overlay) -> set[str]:
     """The words that are this customer's, and that no other's rendering may hold."""
-    return {overlay.namespace, overlay.settings["GCS_BUCKET"], *overlay.ingress_hosts}
+    return {overlay.instance, overlay.namespace, overlay.settings["GCS_BUCKET"], *overlay.ingress_hosts}
 
 
 def strangers(overlay: Overlay, others: Iterable[Overlay]) -> set[str]:

@@ -1,9 +1,11 @@
-"""A server of ours, or a store, as a process of its own on a free port."""
+"""A server of ours as a process of its own, on a port that the system chose."""
 
+import json
 import os
-import socket
+import re
 import subprocess
-import time
+import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -11,68 +13,68 @@ from pathlib import Path
 NO_STORE = "http://127.0.0.1:1"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until_answered(url: str, process: subprocess.Popen, patience: float = 10) -> None:
-    """Waits until a GET of `url` is answered with success, or says why it will not be."""
-    deadline = time.monotonic() + patience
-    while True:
-        assert process.poll() is None, f"{process.args[0]} ended by itself: {process.returncode}"
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except OSError as error:
-            assert time.monotonic() < deadline, f"{url} does not answer: {error}"
-            time.sleep(0.01)
-
-
 class Server:
-    """`gcs-uploader serve` with these settings, in an otherwise empty environment."""
+    """`gcs-uploader serve` with these settings, in an otherwise empty environment.
 
-    def __init__(self, binary: Path, settings: dict[str, str]):
-        address = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{address}"
-        self._settings = {"LISTEN_ADDR": address, "STORAGE_EMULATOR_HOST": NO_STORE} | settings
+    `store` is put in Cloud Storage's place; with None the settings say which it is.
+    """
+
+    def __init__(self, binary: Path, settings: dict[str, str], store: str | None = NO_STORE):
         self._binary = binary
+        self._settings = {"GCS_BUCKET": "nobodys"} | settings | {"LISTEN_ADDR": "127.0.0.1:0"}
+        if store is not None:
+            self._settings["STORAGE_EMULATOR_HOST"] = store
+        self.log: list[str] = []
 
     def __enter__(self) -> "Server":
         self.process = subprocess.Popen(
             [self._binary, "serve"],
             env={"PATH": os.environ["PATH"]} | self._settings,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        until_answered(f"{self.url}/api/health", self.process)
+        self.url = self._address()
+        # Whoever writes to a pipe that nobody reads comes to a halt.
+        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
+        self._reader.start()
+        try:
+            assert self.status("/api/health") == 200
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _address(self) -> str:
+        for line in self.process.stderr:
+            self.log.append(line)
+            if said := re.search(r"listening on (http://[\d.:]+)", line):
+                return said[1]
+        self.process.wait(timeout=30)
+        raise AssertionError(f"the server ended, {self.process.returncode}: {''.join(self.log)}")
 
     def __exit__(self, *_) -> None:
         self.process.terminate()
         self.process.wait(timeout=30)
+        self._reader.join()
 
+    def status(self, path: str) -> int:
+        """The status that a GET is answered with."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
-class Store:
-    """fake-gcs-server with one empty bucket, its objects in memory."""
+    def post(self, path: str) -> dict:
+        """Posts nothing there, and reads the answer; a refusal is an error with its reason."""
+        request = urllib.request.Request(self.url + path, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(refused.read().decode()) from refused
 
-    def __init__(self, program: Path, folder: Path, bucket: str, prefix: tuple[str, ...] = ()):
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        (folder / bucket).mkdir(parents=True)
-        self._command = [
-            *prefix, str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(self.port),
-            "-backend", "memory", "-data", str(folder),
-        ]  # fmt: skip
-
-    def __enter__(self) -> "Store":
-        self.process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
-        return self
-
-    def until_ready(self) -> "Store":
-        until_answered(f"{self.url}/_internal/healthcheck", self.process)
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
+    def metric_families(self) -> dict[str, str]:
+        """The families on /metrics, each with its type."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as page:
+            return dict(re.findall(r"^# TYPE (\S+) (\S+)$", page.read().decode(), re.MULTILINE))

@@ -1,11 +1,8 @@
 """Numbers and names that stand in several files agree: the drain's arithmetic, time-outs, ports,
 probes, settings, quotas."""
 
-import os
 import re
 import subprocess
-import urllib.error
-import urllib.request
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,7 +46,8 @@ def test_a_drain_breaks_no_upload_that_may_still_end(overlay: Overlay):
     assert seconds(overlay.settings["DRAIN_TIMEOUT"]) >= seconds(overlay.settings["UPLOAD_TIMEOUT"])
 
 
-def test_the_entrance_waits_as_long_as_an_upload_may_take(overlay: Overlay):
+def test_the_entrance_waits_longer_than_an_upload_may_take(overlay: Overlay):
+    """Twice as long: an upload may have waited for a worker before it began."""
     upload = seconds(overlay.settings["UPLOAD_TIMEOUT"])
     grace = overlay.pod["spec"]["terminationGracePeriodSeconds"]
     annotations = overlay.the("Ingress")["metadata"].get("annotations", {})
@@ -62,7 +60,7 @@ def test_the_entrance_waits_as_long_as_an_upload_may_take(overlay: Overlay):
         waits.append(config["spec"]["timeoutSec"])
         assert config["spec"]["connectionDraining"]["drainingTimeoutSec"] >= grace
     assert len(waits) == 1
-    assert waits[0] > upload
+    assert waits[0] >= 2 * upload
 
 
 def test_a_roll_out_takes_no_instance_away_before_its_successor_is_ready(overlay: Overlay):
@@ -135,26 +133,18 @@ def test_liveness_never_asks_for_cloud_storage(overlay: Overlay):
 @pytest.fixture(scope="module")
 def server(binary: Path):
     """A running server whose store cannot be reached: it lives, and is not ready."""
-    with Server(binary, {"GCS_BUCKET": "probed"}) as running:
-        yield running.url
+    with Server(binary, {}) as running:
+        yield running
 
 
-def status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status
-    except urllib.error.HTTPError as refused:
-        return refused.code
-
-
-def test_probes_ask_for_paths_that_the_server_has(server: str, overlay: Overlay):
+def test_probes_ask_for_paths_that_the_server_has(server: Server, overlay: Overlay):
     expected = {"/api/health": {200}, "/api/ready": {200, 503}}
     for path in probes(overlay).values():
-        assert status(server + path) in expected[path]
-    assert status(server + overlay.pod["metadata"]["annotations"]["prometheus.io/path"]) == 200
+        assert server.status(path) in expected[path]
+    assert server.status(overlay.pod["metadata"]["annotations"]["prometheus.io/path"]) == 200
     for config in overlay.of_kind("BackendConfig"):
         assert config["spec"]["healthCheck"]["requestPath"] == probes(overlay)["readinessProbe"]
-    assert status(server + "/api/no-such-path") == 404
+    assert server.status("/api/no-such-path") == 404
 
 
 # Settings
@@ -164,7 +154,7 @@ def test_probes_ask_for_paths_that_the_server_has(server: str, overlay: Overlay)
 def known_settings(binary: Path) -> set[str]:
     """The environment variables that `serve --help` names."""
     done = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True)
-    names = set(re.findall(r"\[env: ([A-Z_]+)=", done.stdout))
+    names = set(re.findall(r"\[env:\s+([A-Z_]+)=?\]?", done.stdout))
     assert "GCS_BUCKET" in names, done.stdout
     return names
 
@@ -195,16 +185,11 @@ def test_the_tokens_file_is_handed_over_as_soon_as_the_server_knows_it(
 
 def test_the_server_takes_every_overlays_settings(binary: Path, overlay: Overlay):
     """With these settings it starts; only the address and the store are another's."""
-    ours = {"LISTEN_ADDR": "127.0.0.1:0", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"}
-    ours = overlay.settings | ours
-    ours.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
-    process = subprocess.Popen(
-        [binary, "serve"], env=os.environ | ours, stderr=subprocess.PIPE, text=True
-    )
-    first = process.stderr.readline()
-    process.terminate()
-    _, rest = process.communicate(timeout=30)
-    assert process.returncode == 0, first + rest
+    settings = dict(overlay.settings)
+    settings.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+    with Server(binary, settings) as running:
+        assert running.status("/api/health") == 200
+    assert running.process.returncode == 0, running.log
 
 
 def test_the_key_is_mounted_where_the_setting_says(overlay: Overlay):

@@ -149,6 +149,8 @@ def test_an_instance_has_exactly_one_entrance(overlay: Overlay):
 def test_names_and_googles_apis_can_be_reached(overlay: Overlay):
     assert may(overlay, "Egress", DNS, 53, "UDP")
     assert may(overlay, "Egress", DNS, 53, "TCP")
+    for cluster_dns in ("169.254.20.10", "169.254.169.254"):
+        assert may(overlay, "Egress", network.Peer(address=cluster_dns), 53, "UDP")
     assert may(overlay, "Egress", PRIVATE_GOOGLE, 443)
     narrow = "199.36.153.8/30" in overlay.text
     assert may(overlay, "Egress", GOOGLE, 443) == (not narrow)

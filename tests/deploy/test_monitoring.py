@@ -2,7 +2,7 @@
 
 import json
 import re
-import urllib.request
+import time
 from pathlib import Path
 
 import promql_parser
@@ -11,6 +11,7 @@ import yaml
 
 from rendering import Kustomize, documents
 from running import Server
+from stand_in import ForgetfulStore, MetadataServer
 
 # What other exporters of a cluster say: kube-state-metrics and the kubelet's cAdvisor.
 OTHERS = re.compile(r"(kube|container)_[a-z_]+")
@@ -86,10 +87,22 @@ def test_an_expression_that_is_none_does_not_parse():
 
 @pytest.fixture(scope="module")
 def exposed(binary: Path) -> dict[str, str]:
-    """The families on a running server's /metrics, each with its type."""
-    with Server(binary, {"GCS_BUCKET": "measured"}) as running:
-        page = urllib.request.urlopen(f"{running.url}/metrics", timeout=5).read().decode()
-    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
+    """The families on /metrics, each with its type: of a server that has stored an object after a
+    broken transfer, and of one that has a token. A family without a value is not on the page."""
+    found = {}
+    with ForgetfulStore() as store:
+        with Server(binary, {}, store=store.url) as running:
+            answer = running.post("/api/upload-random?size=1MiB")
+            assert answer["resumed"] == 1, answer
+            found |= running.metric_families()
+    with MetadataServer() as metadata:
+        settings = {"GCE_METADATA_HOST": metadata.authority}
+        with Server(binary, settings, store=None) as running:
+            deadline = time.monotonic() + 10
+            while "gcs_uploader_token_expiry_timestamp_seconds" not in found:
+                assert time.monotonic() < deadline, f"no token: {sorted(found)}"
+                found |= running.metric_families()
+    return found
 
 
 def families(exposed: dict[str, str]) -> set[str]:

@@ -35,7 +35,7 @@ CHOICES = (
     ((), ("api-tokens",)),
 )
 # What goes with everything.
-EXTRAS = ("quota", "egress-google-vip", "cloud-dns", "autoscale-on-queue")
+EXTRAS = ("quota", "egress-google-vip", "autoscale-on-queue")
 
 
 def combinations() -> list[tuple[str, ...]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import missing
 from rendering import Overlay
+from required import missing
 
 
 def scanner(name: str) -> str:

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from required import missing
 
-from conftest import missing
 
 PLAYED = r"""#!/bin/sh
 echo "$(basename "$0") $*" >>"$CALLS"

@@ -9,6 +9,7 @@ import pytest
 
 import isolation
 from rendering import Kustomize, Overlay, documents
+from running import Server
 from test_agreement import test_the_quota_holds_all_replicas_and_a_roll_outs_one_more as quota_holds
 
 NEEDED = {"BUCKET": "a-bucket", "HOST": "d.uploads.example.com"}
@@ -98,6 +99,33 @@ def test_a_name_that_yaml_would_take_for_something_else_stays_a_name(
     assert (made.instance, made.namespace) == (name, name)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"BUCKET": "0ab"},
+        {"BUCKET": "a-b_c.d"},
+        {"OBJECT_PREFIX": "in/a.b/c_d=1/x-"},
+        {"UPLOAD_SIZE": "0", "MAX_UPLOAD_SIZE": "1"},
+        {"UPLOAD_SIZE": "7B", "MAX_UPLOAD_SIZE": "2TiB"},
+        {"UPLOAD_SIZE": "1kB", "MAX_UPLOAD_SIZE": "5GB"},
+        {"WORKERS": "1"},
+        {"WORKERS": "4096"},
+    ],
+    ids=str,
+)
+def test_the_server_takes_what_is_let_through(
+    repository: Path,
+    kustomize: Kustomize,
+    overlays_folder: Path,
+    binary: Path,
+    values: dict[str, str],
+):
+    done = new_customer(repository, overlays_folder, "d", **NEEDED | values)
+    assert done.returncode == 0, done.stderr
+    with Server(binary, written(kustomize, overlays_folder, "d").settings) as running:
+        assert running.status("/api/health") == 200
+
+
 def test_without_impersonation_the_service_account_is_bare(
     repository: Path, kustomize: Kustomize, overlays_folder: Path
 ):
@@ -134,6 +162,9 @@ def test_a_page_that_is_there_is_not_overwritten(repository: Path, overlays_fold
         ("a", {"HOST": 'a"\n- op: remove'}, "line break"),
         ("a", {"NAMESPACE": "a/b"}, "DNS label"),
         ("a", {"OBJECT_PREFIX": "a b"}, "OBJECT_PREFIX is"),
+        ("a", {"OBJECT_PREFIX": "/a/"}, "without a leading slash"),
+        ("a", {"OBJECT_PREFIX": "a//b/"}, "OBJECT_PREFIX is"),
+        ("a", {"OBJECT_PREFIX": "a/../b/"}, "for a folder"),
         ("a", {"IDENTITY": "none"}, "workload-identity or service-account-key"),
         ("a", {"GCP_SERVICE_ACCOUNT": "someone@example.com"}, "service account's e-mail"),
         (
@@ -142,7 +173,9 @@ def test_a_page_that_is_there_is_not_overwritten(repository: Path, overlays_fold
             "is for workload identity",
         ),
         ("a", {"UPLOAD_SIZE": "big"}, "a size such as"),
+        ("a", {"UPLOAD_SIZE": "1Mi"}, "a size such as"),
         ("a", {"WORKERS": "0"}, "whole number"),
+        ("a", {"WORKERS": "4097"}, "at most 4096"),
         ("a", {"MIN_REPLICAS": "5", "MAX_REPLICAS": "4"}, "is above MAX_REPLICAS"),
         ("a", {"CPU_REQUEST": "fast"}, "quantity of CPU"),
         ("a", {"MEMORY_LIMIT": "256"}, "quantity of memory"),

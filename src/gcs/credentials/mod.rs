@@ -1,6 +1,29 @@
 //! Access tokens: where they come from, and how they stay fresh.
 //!
-//! Never shows a token or a key to anyone but the request that carries it.
+//! [`find()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
+//! them on a thread of its own and renews them ahead of their expiry. Workers read the token that
+//! was last published and wait only if there is none.
+//!
+//! Never shows a token or a key to anyone but the request that carries it, and reads no
+//! environment variable, with one exception that is not its own: the library that loads the
+//! system's CA certificates honours `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+//!
+//! yup-oauth2 logs every request and answer at debug level, with keys and tokens. A logger must
+//! not let through anything below warn from the target `yup_oauth2`.
+
+mod answer;
+mod connect;
+mod file;
+mod find;
+mod issue;
+mod refresh;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use find::{Found, Settings, find};
+pub use refresh::{GoogleCredentials, Timing};
 
 use std::fmt;
 use std::time::SystemTime;

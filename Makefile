@@ -1,0 +1,84 @@
+# Everything a person does here. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+HOST ?= http://localhost:4545
+SIZE ?=
+TOKEN ?=
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+export GCS_UPLOADER_BIN ?= $(CURDIR)/target/debug/gcs-uploader
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-zA-Z0-9_-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: run
+run: ## Build and serve on http://localhost:4545 with the embedded stand-in for Cloud Storage
+	cargo run --locked -- serve --emulator
+
+.PHONY: upload-file
+upload-file: ## Upload a random file through the running server (SIZE=10MiB HOST=http://localhost:4545 TOKEN=…)
+	@curl --silent --show-error --fail-with-body --request POST \
+	  $(if $(TOKEN),--header 'Authorization: Bearer $(TOKEN)') \
+	  '$(HOST)/api/upload-random$(if $(SIZE),?size=$(SIZE))' && echo
+
+.PHONY: health
+health: ## Ask the running server whether it lives (HOST=…)
+	@curl --silent --show-error --fail-with-body '$(HOST)/api/health' && echo
+
+##@ Build
+
+.PHONY: build
+build: ## Build the release binary, target/release/gcs-uploader
+	cargo build --locked --release
+
+##@ Prove
+
+.PHONY: test
+test: test-rust test-clients test-readme ## Run everything that proves the project
+
+.PHONY: test-rust
+test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
+	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
+
+.PHONY: test-clients
+test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client
+	$(PYTHON) -m pytest -q tests/google_client
+
+.PHONY: test-readme
+test-readme: $(VENV) ## Run the README's commands as written
+	$(PYTHON) -m pytest -q tests/readme
+
+.PHONY: build-debug
+build-debug:
+	cargo build --locked
+
+.PHONY: lint
+lint: ## Check format, lints, documentation, and dependencies where cargo-deny is installed
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	  else echo 'cargo-deny is not installed: dependencies were not checked'; fi
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt
+
+$(VENV): tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
+	@touch $(VENV)
+
+.PHONY: ci-packages
+ci-packages:
+	@true

@@ -1,0 +1,83 @@
+//! Commands, flags and their environment variables: the one place that reads the environment, and
+//! the one that speaks to the person at the terminal.
+
+mod check;
+#[cfg(feature = "emulator")]
+mod emulator;
+mod serve;
+mod settings;
+mod storage;
+mod terminal;
+mod upload;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Puts files into a Google Cloud Storage bucket; either they are there, once and whole, or you are
+/// told why not.
+#[derive(Parser)]
+#[command(name = "gcs-uploader", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Upload(upload::Upload),
+    Check(check::Check),
+    #[cfg(feature = "emulator")]
+    Emulator(emulator::RunEmulator),
+}
+
+/// Parses the command line and runs the command it names.
+///
+/// Exit status: 0 when all is done; 1 when something failed, and standard error says what; 2 when
+/// the command line or a setting makes no sense; 130 when a signal cut it short.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
+    let outcome = match cli.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Upload(upload) => upload.run(),
+        Command::Check(check) => check.run(),
+        #[cfg(feature = "emulator")]
+        Command::Emulator(emulator) => emulator.run(),
+    };
+    outcome.unwrap_or_else(|failure| failure.tell())
+}
+
+/// Why a command could not be carried out.
+enum Failure {
+    /// A setting makes no sense.
+    Setting(String),
+    /// Something went wrong outside.
+    Runtime(String),
+}
+
+impl Failure {
+    fn tell(self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Setting(text) => (text, 2),
+            Self::Runtime(text) => (text, 1),
+        };
+        terminal::complain(&text);
+        ExitCode::from(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,209 @@
+//! `gcs-uploader serve`: the server.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::content::ByteSize;
+use crate::server::signals::stop_on_signals;
+use crate::server::{Config, Server};
+use crate::telemetry::Metrics;
+use crate::telemetry::log::{self as logs, LogFormat};
+
+use super::storage::Storage;
+use super::{Failure, settings};
+
+/// Run the server: GET /api/health, GET /api/ready, POST /api/upload-random, GET /metrics
+#[derive(Args)]
+pub(super) struct Serve {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(
+        long = "listen",
+        env = "LISTEN_ADDR",
+        value_name = "ADDR:PORT",
+        default_value = "0.0.0.0:4545"
+    )]
+    listen: SocketAddr,
+
+    /// How many uploads run at a time
+    #[arg(
+        long,
+        env = "WORKERS",
+        value_name = "N",
+        default_value = "32",
+        value_parser = settings::workers
+    )]
+    workers: NonZeroUsize,
+
+    /// How many uploads may wait for a worker; what comes beyond is answered 503 at once
+    #[arg(
+        long,
+        env = "QUEUE_DEPTH",
+        value_name = "N",
+        default_value = "128",
+        value_parser = settings::queue_depth
+    )]
+    queue_depth: usize,
+
+    /// How large an uploaded file is when the request names no size (64KiB, 1MiB, 5GB)
+    #[arg(
+        long,
+        env = "UPLOAD_SIZE",
+        value_name = "SIZE",
+        default_value = "1MiB",
+        value_parser = settings::object_size
+    )]
+    upload_size: ByteSize,
+
+    /// How large a file a request may ask for
+    #[arg(
+        long,
+        env = "MAX_UPLOAD_SIZE",
+        value_name = "SIZE",
+        default_value = "5GiB",
+        value_parser = settings::object_size
+    )]
+    max_upload_size: ByteSize,
+
+    /// How long one upload may take, all retries included (40s, 5m)
+    #[arg(
+        long,
+        env = "UPLOAD_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = settings::duration
+    )]
+    upload_timeout: Duration,
+
+    /// How long uploads may go on after SIGTERM or SIGINT before they are cancelled
+    #[arg(
+        long,
+        env = "DRAIN_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "25s",
+        value_parser = settings::duration
+    )]
+    drain_timeout: Duration,
+
+    /// Store in the embedded stand-in, which is not Cloud Storage: in memory, or as files in DIR
+    #[cfg(feature = "emulator")]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    emulator: Option<Option<std::path::PathBuf>>,
+
+    #[command(flatten)]
+    storage: Storage,
+
+    #[command(flatten)]
+    logging: Logging,
+}
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logging")]
+pub(super) struct Logging {
+    /// How log lines are written, to standard error: text for people, json for Cloud Logging
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, also by module (info,gcs_uploader=debug);
+    /// HTTP libraries never log below warn, as they would show secrets [default: info for servers]
+    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER")]
+    filter: Option<String>,
+}
+
+impl Logging {
+    /// Starts logging, with this filter where none is set.
+    pub(super) fn start(&self, default: &str) -> Result<(), Failure> {
+        let filter = self.filter.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(default);
+        logs::init(self.log_format, filter)
+            .map_err(|error| Failure::Setting(format!("RUST_LOG (--log): {error}")))
+    }
+}
+
+impl Serve {
+    #[cfg(not(feature = "emulator"))]
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        self.check()?;
+        self.logging.start("info")?;
+        self.serve()
+    }
+
+    #[cfg(feature = "emulator")]
+    pub(super) fn run(mut self) -> Result<ExitCode, Failure> {
+        let Some(dir) = self.emulator.take() else {
+            self.check()?;
+            self.logging.start("info")?;
+            return self.serve();
+        };
+        if let Some(host) = self.storage.emulator_host() {
+            return Err(Failure::Setting(format!(
+                "STORAGE_EMULATOR_HOST ({host}) and --emulator exclude each other: choose one"
+            )));
+        }
+        let bucket = self.storage.bucket.get_or_insert_with(|| "demo-bucket".to_owned()).clone();
+        self.check()?;
+        self.logging.start("info")?;
+        let free_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let emulator = super::emulator::start(free_port, dir.clone(), vec![bucket.clone()])?;
+        self.storage.storage_emulator_host = Some(emulator.url());
+        self.introduce(dir.as_deref(), &bucket, &emulator.url());
+        self.serve()
+    }
+
+    /// Says what this is, and what to try.
+    #[cfg(feature = "emulator")]
+    fn introduce(&self, dir: Option<&std::path::Path>, bucket: &str, url: &str) {
+        let place = match dir {
+            Some(dir) => format!("as files in {}", dir.display()),
+            None => "in memory, until this process ends".to_owned(),
+        };
+        let port = self.listen.port();
+        super::terminal::say(&format!(
+            "This is not Cloud Storage: objects are kept {place}.\n\
+             Try, in another terminal:\n\
+             \n    curl -X POST http://localhost:{port}/api/upload-random\
+             \n    curl {url}/storage/v1/b/{bucket}/o\n"
+        ));
+    }
+
+    /// What no single setting can tell by itself.
+    fn check(&self) -> Result<(), Failure> {
+        self.storage.bucket()?;
+        self.storage.endpoint()?;
+        if self.upload_size > self.max_upload_size {
+            return Err(Failure::Setting(format!(
+                "UPLOAD_SIZE (--upload-size) is {} and MAX_UPLOAD_SIZE (--max-upload-size) {}: write \
+                 a default that is allowed",
+                self.upload_size, self.max_upload_size,
+            )));
+        }
+        Ok(())
+    }
+
+    fn serve(self) -> Result<ExitCode, Failure> {
+        let client = self.storage.client(self.workers.get())?;
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let config = Config {
+            listen: self.listen,
+            workers: self.workers,
+            queue_depth: self.queue_depth,
+            upload_size: self.upload_size,
+            max_upload_size: self.max_upload_size,
+            object_prefix: self.storage.object_prefix.clone(),
+            bucket: client.bucket.clone(),
+            upload_timeout: self.upload_timeout,
+            drain_timeout: self.drain_timeout,
+            endpoint: client.endpoint.to_string(),
+        };
+        let server = Server::bind(config, Arc::new(client), metrics)
+            .map_err(|error| Failure::Runtime(error.to_string()))?;
+        let stop = stop_on_signals()
+            .map_err(|error| Failure::Runtime(format!("no signals can be heard: {error}")))?;
+        server.run(&stop).map_err(|error| Failure::Runtime(error.to_string()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

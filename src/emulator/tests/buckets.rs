@@ -1,0 +1,69 @@
+//! Buckets.
+
+use super::*;
+
+fn create(emulator: &Emulator, body: &str) -> Reply {
+    ask(emulator, "POST", "/storage/v1/b?project=p", &[], body.as_bytes())
+}
+
+#[test]
+fn a_bucket_is_made_read_and_listed() {
+    let emulator = emulator();
+    let reply = create(&emulator, r#"{"name": "a-new.one"}"#);
+    assert_eq!(reply.status, 200);
+    let read = get(&emulator, "/storage/v1/b/a-new.one");
+    assert_eq!((read.status, read.json()), (200, reply.json()));
+    assert_eq!(read.json()["kind"], "storage#bucket");
+    assert_eq!(read.json()["selfLink"], format!("{}/storage/v1/b/a-new.one", emulator.url()));
+    let list = get(&emulator, "/storage/v1/b?project=p").json();
+    assert_eq!(list["kind"], "storage#buckets");
+    let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|b| &b["name"]).collect();
+    assert_eq!(names, ["a-new.one", BUCKET]);
+}
+
+#[test]
+fn a_bucket_is_made_once() {
+    let emulator = emulator();
+    let reply = create(&emulator, r#"{"name": "pictures"}"#);
+    assert_eq!((reply.status, reply.reason().as_str()), (409, "conflict"));
+}
+
+#[test]
+fn a_bucket_needs_a_name_that_is_one() {
+    let emulator = emulator();
+    for body in [
+        "",
+        "{}",
+        r#"{"name": 1}"#,
+        r#"{"name": "ab"}"#,
+        r#"{"name": "../x"}"#,
+        r#"{"name": "A-B"}"#,
+    ] {
+        assert_eq!(create(&emulator, body).status, 400, "{body}");
+    }
+}
+
+#[test]
+fn an_unknown_bucket_is_404_everywhere() {
+    let emulator = emulator();
+    for (method, target) in [
+        ("GET", "/storage/v1/b/nowhere"),
+        ("GET", "/storage/v1/b/nowhere/o"),
+        ("GET", "/storage/v1/b/nowhere/o/a"),
+        ("DELETE", "/storage/v1/b/nowhere/o/a"),
+        ("GET", "/download/storage/v1/b/nowhere/o/a?alt=media"),
+        ("POST", "/upload/storage/v1/b/nowhere/o?uploadType=media&name=a"),
+    ] {
+        let reply = ask(&emulator, method, target, &[], b"");
+        assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"), "{target}");
+    }
+}
+
+#[test]
+fn what_the_emulator_does_not_do_it_says() {
+    let emulator = emulator();
+    let reply = ask(&emulator, "PATCH", "/storage/v1/b/pictures/o/a", &[], b"{}");
+    assert_eq!((reply.status, reply.reason().as_str()), (501, "notImplemented"));
+    let reply = get(&emulator, "/somewhere/else");
+    assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"));
+}

@@ -1,0 +1,498 @@
+//! Sessions: Cloud Storage's behaviour, case by case.
+
+use std::io::Write;
+use std::net::Shutdown;
+
+use super::*;
+
+#[test]
+fn one_request_with_the_whole_object_makes_it() {
+    let emulator = emulator();
+    let content = bytes(3 * STEP + 17);
+    let session = Session::start(&emulator, "a");
+    let reply = session.put_part(&content, 0, content.len());
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["size"], content.len().to_string());
+    assert_eq!(reply.json()["crc32c"], crc32c(&content));
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+    assert_eq!(emulator.faults().violations(), []);
+}
+
+#[test]
+fn a_request_without_a_range_brings_the_whole_object() {
+    let emulator = emulator();
+    let content = bytes(STEP + 5);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_with(&[], &content).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn a_chunked_body_without_a_range_brings_the_whole_object() {
+    let emulator = emulator();
+    let content = bytes(STEP + 5);
+    let mut body = Vec::new();
+    for part in content.chunks(100_000) {
+        write!(body, "{:x}\r\n", part.len()).unwrap();
+        body.extend_from_slice(part);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"0\r\n\r\n");
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_with(&[("Transfer-Encoding", "chunked")], &body).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn an_empty_object_is_made_by_a_range_without_bytes() {
+    let emulator = emulator();
+    let reply = Session::start(&emulator, "a").put("bytes */0", b"");
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["size"], "0");
+    assert_eq!(reply.json()["crc32c"], "AAAAAA==");
+    assert_eq!(reply.json()["md5Hash"], "1B2M2Y8AsgTpgAmY7PhCfg==");
+}
+
+#[test]
+fn the_location_leads_to_whom_the_client_asked() {
+    let emulator = emulator();
+    let target = format!("{UPLOADS}?uploadType=resumable&name=a");
+    for (host, base) in [
+        ("storage.example:4443", "http://storage.example:4443/"),
+        ("storage.example", "http://storage.example/"),
+        ("[::1]:80", "http://[::1]:80/"),
+        ("no host/at all", &format!("{}/", emulator.url())),
+    ] {
+        let reply = ask(&emulator, "POST", &target, &[("Host", host)], b"");
+        let location = reply.header("Location").unwrap();
+        assert!(location.starts_with(base), "{location}");
+        assert!(location.contains("upload_id="), "{location}");
+        assert_eq!(reply.body, b"");
+    }
+}
+
+#[test]
+fn the_prefix_for_resumable_uploads_is_known_as_well() {
+    let emulator = emulator();
+    let target = format!("/resumable{UPLOADS}?uploadType=resumable&name=a");
+    assert_eq!(ask(&emulator, "POST", &target, &[], b"").status, 200);
+}
+
+#[test]
+fn a_session_takes_posts_like_puts() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    let headers = [("Content-Range", "bytes 0-2/3")];
+    assert_eq!(ask(&emulator, "POST", &session.target, &headers, b"abc").status, 200);
+}
+
+#[test]
+fn status_query_with_nothing_persisted_has_no_range() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    for query in ["bytes */*", "bytes */1000"] {
+        let reply = session.put(query, b"");
+        assert_eq!((reply.status, reply.header("Range")), (308, None));
+    }
+    assert_eq!(emulator.objects(BUCKET), []);
+}
+
+#[test]
+fn status_query_between_chunks_tells_what_is_persisted_and_the_session_goes_on() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP);
+    let session = Session::start(&emulator, "a");
+    let reply = session.put_part(&content, 0, STEP);
+    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    for query in ["bytes */*", "bytes */524288"] {
+        let reply = session.put(query, b"");
+        assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    }
+    assert_eq!(emulator.objects(BUCKET), []);
+    assert_eq!(session.put_part(&content, STEP, 2 * STEP).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn chunks_of_an_object_of_unknown_size_end_with_one_that_states_it() {
+    let emulator = emulator();
+    let content = bytes(STEP + 3);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put("bytes 0-262143/*", &content[..STEP]).status, 308);
+    assert_eq!(session.put("bytes 262144-262146/262147", &content[STEP..]).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn a_status_query_that_states_the_persisted_size_finishes_the_object() {
+    let emulator = emulator();
+    let content = bytes(STEP);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put("bytes 0-262143/*", &content).status, 308);
+    assert_eq!(session.put("bytes */262144", b"").status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn after_completion_queries_and_repeated_content_answer_the_same_object() {
+    let emulator = emulator();
+    let content = bytes(STEP + 1);
+    let session = Session::start_with(&emulator, "name=a&ifGenerationMatch=0", &[], "");
+    let made = session.put_part(&content, 0, content.len());
+    assert_eq!(made.status, 200);
+    for again in [
+        session.status(),
+        session.put(&format!("bytes */{}", content.len()), b""),
+        session.put_part(&content, 0, content.len()),
+        session.put_part(&content, STEP, content.len()),
+        session.put_with(&[], &content),
+    ] {
+        assert_eq!(again.status, 200);
+        assert_eq!(again.json(), made.json());
+    }
+    assert_eq!(emulator.objects(BUCKET).len(), 1);
+}
+
+#[test]
+fn a_small_chunk_that_is_not_the_last_is_refused() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP);
+    let session = Session::start(&emulator, "a");
+    let reply = session.put_part(&content, 0, STEP - 1);
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.reason(), "invalid");
+    assert_eq!(session.persisted(), 0);
+}
+
+#[test]
+fn of_a_chunk_that_is_not_the_last_only_whole_steps_are_kept() {
+    let emulator = emulator();
+    let content = bytes(4 * STEP);
+    let session = Session::start(&emulator, "a");
+    let reply = session.put_part(&content, 0, 2 * STEP + 1);
+    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-524287")));
+    assert_eq!(emulator.faults().violations().len(), 1);
+    assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}
+
+#[test]
+fn bytes_that_are_persisted_are_ignored_when_they_come_again() {
+    let emulator = emulator();
+    let content = bytes(4 * STEP);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_part(&content, 0, 2 * STEP).status, 308);
+    // Other bytes in their place, to see which are kept.
+    let mut again = content.clone();
+    again[..2 * STEP].fill(0);
+    assert_eq!(session.put_part(&again, 0, STEP).header("Range"), Some("bytes=0-524287"));
+    assert_eq!(session.put_part(&again, STEP, 3 * STEP).header("Range"), Some("bytes=0-786431"));
+    // Not even at a step's boundary.
+    assert_eq!(session.put_part(&again, STEP + 100, 4 * STEP).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+    assert_eq!(emulator.faults().violations(), []);
+}
+
+#[test]
+fn a_chunk_beyond_what_is_persisted_is_503_and_nothing_is_kept() {
+    let emulator = emulator();
+    let content = bytes(3 * STEP);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_part(&content, 0, STEP).status, 308);
+    let reply = session.put_part(&content, 2 * STEP, 3 * STEP);
+    assert_eq!((reply.status, reply.reason().as_str()), (503, "backendError"));
+    assert_eq!(session.persisted(), STEP as u64);
+    assert_eq!(emulator.objects(BUCKET), []);
+    assert_eq!(emulator.faults().violations().len(), 1);
+}
+
+#[test]
+fn a_body_shorter_than_its_range_makes_no_object() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP + 9);
+    let session = Session::start(&emulator, "a");
+    let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
+    let reply = session.put(&range, &content[..STEP + 100]);
+    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    assert_eq!(session.persisted(), STEP as u64);
+    assert_eq!(emulator.objects(BUCKET), []);
+    assert_eq!(emulator.faults().violations().len(), 1);
+}
+
+#[test]
+fn a_body_longer_than_its_range_is_refused() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put("bytes 0-2/3", b"abcd").status, 400);
+    let chunked = [("Transfer-Encoding", "chunked"), ("Content-Range", "bytes 0-2/3")];
+    assert_eq!(session.put_with(&chunked, b"4\r\nabcd\r\n0\r\n\r\n").status, 400);
+    assert_eq!(emulator.objects(BUCKET), []);
+}
+
+#[test]
+fn of_a_body_that_is_cut_only_whole_steps_are_kept() {
+    let emulator = emulator();
+    let content = bytes(4 * STEP);
+    let session = Session::start(&emulator, "a");
+    let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
+    let length = content.len().to_string();
+    let mut peer = Peer::to(&emulator);
+    let headers = [("Content-Range", range.as_str()), ("Content-Length", length.as_str())];
+    peer.send_head("PUT", &session.target, &headers).unwrap();
+    peer.write(&content[..2 * STEP + STEP / 2]).unwrap();
+    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    // The end of the body is known to be processed when it is answered.
+    assert_eq!(peer.reply("PUT").unwrap().status, 400);
+    assert_eq!(session.persisted(), 2 * STEP as u64);
+    assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+    assert_eq!(emulator.faults().violations(), []);
+}
+
+#[test]
+fn a_cut_before_the_first_step_keeps_nothing() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    let mut peer = Peer::to(&emulator);
+    let headers = [("Content-Range", "bytes 0-4999/5000"), ("Content-Length", "5000")];
+    peer.send_head("PUT", &session.target, &headers).unwrap();
+    peer.write(&[7; 4999]).unwrap();
+    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(peer.reply("PUT").unwrap().status, 400);
+    let reply = session.status();
+    assert_eq!((reply.status, reply.header("Range")), (308, None));
+}
+
+#[test]
+fn a_precondition_is_checked_at_the_start() {
+    let emulator = emulator();
+    put(&emulator, "a", b"old");
+    let target = format!("{UPLOADS}?uploadType=resumable&name=a&ifGenerationMatch=0");
+    let reply = ask(&emulator, "POST", &target, &[], b"");
+    assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+}
+
+#[test]
+fn a_precondition_is_checked_at_the_end() {
+    let emulator = emulator();
+    let session = Session::start_with(&emulator, "name=a&ifGenerationMatch=0", &[], "");
+    put(&emulator, "a", b"meanwhile");
+    for _ in 0..2 {
+        let reply = session.put("bytes 0-2/3", b"new");
+        assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+    }
+    assert_eq!(session.status().status, 412);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"meanwhile");
+    assert_eq!(emulator.faults().violations(), []);
+}
+
+#[test]
+fn a_matching_precondition_lets_the_object_be_replaced() {
+    let emulator = emulator();
+    let old = put(&emulator, "a", b"old");
+    let generation = old["generation"].as_str().unwrap();
+    let query = format!("name=a&ifGenerationMatch={generation}&ifMetagenerationMatch=1");
+    let reply = Session::start_with(&emulator, &query, &[], "").put("bytes 0-2/3", b"new");
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.json()["generation"], generation);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"new");
+}
+
+#[test]
+fn wrong_checksums_in_the_metadata_make_no_object() {
+    let emulator = emulator();
+    for metadata in [
+        format!(r#"{{"crc32c": "{}"}}"#, crc32c(b"other")),
+        format!(r#"{{"md5Hash": "{}"}}"#, md5(b"other")),
+    ] {
+        let session = Session::start_with(&emulator, "name=a", &[], &metadata);
+        let reply = session.put("bytes 0-2/3", b"abc");
+        assert_eq!((reply.status, reply.reason().as_str()), (400, "invalid"));
+        assert_eq!(session.status().status, 400);
+        assert_eq!(emulator.objects(BUCKET), []);
+    }
+}
+
+#[test]
+fn right_checksums_in_the_metadata_and_the_headers_make_one() {
+    let emulator = emulator();
+    let (crc32c, md5) = (crc32c(b"abc"), md5(b"abc"));
+    let metadata = format!(r#"{{"crc32c": "{crc32c}", "md5Hash": "{md5}"}}"#);
+    let session = Session::start_with(&emulator, "name=a", &[], &metadata);
+    let hashes = format!("crc32c={crc32c},md5={md5}");
+    let headers = [("Content-Range", "bytes 0-2/3"), ("x-goog-hash", hashes.as_str())];
+    assert_eq!(session.put_with(&headers, b"abc").status, 200);
+}
+
+#[test]
+fn a_wrong_hash_header_on_any_request_makes_no_object() {
+    let emulator = emulator();
+    let wrong_crc32c = format!("crc32c={}", crc32c(b"other"));
+    let wrong_md5 = format!("md5={}", md5(b"other"));
+    for wrong in [wrong_crc32c.as_str(), wrong_md5.as_str()] {
+        let hash = ("x-goog-hash", wrong);
+        let at_start = Session::start_with(&emulator, "name=a", &[hash], "");
+        assert_eq!(at_start.put("bytes 0-2/3", b"abc").status, 400);
+        let at_end = Session::start(&emulator, "a");
+        let headers = [("Content-Range", "bytes 0-2/3"), hash];
+        assert_eq!(at_end.put_with(&headers, b"abc").status, 400);
+        let on_the_way = Session::start(&emulator, "a");
+        let headers = [("Content-Range", "bytes */*"), hash];
+        assert_eq!(on_the_way.put_with(&headers, b"").status, 308);
+        assert_eq!(on_the_way.put("bytes 0-2/3", b"abc").status, 400);
+    }
+    assert_eq!(emulator.objects(BUCKET), []);
+}
+
+#[test]
+fn another_size_than_was_declared_makes_no_object() {
+    let emulator = emulator();
+    let declared = [("X-Upload-Content-Length", "4")];
+    for (range, body) in
+        [("bytes 0-2/3", &b"abc"[..]), ("bytes 0-4/5", b"abcde"), ("bytes */0", b"")]
+    {
+        let session = Session::start_with(&emulator, "name=a", &declared, "");
+        assert_eq!(session.put(range, body).status, 400, "{range}");
+        let session = Session::start_with(&emulator, "name=a", &declared, "");
+        assert_eq!(session.put_with(&[], body).status, 400, "{range}");
+    }
+    let chunked = [("Transfer-Encoding", "chunked")];
+    let session = Session::start_with(&emulator, "name=a", &declared, "");
+    assert_eq!(session.put_with(&chunked, b"3\r\nabc\r\n0\r\n\r\n").status, 400);
+    assert_eq!(emulator.objects(BUCKET), []);
+    let session = Session::start_with(&emulator, "name=a", &declared, "");
+    assert_eq!(session.put("bytes 0-3/4", b"abcd").status, 200);
+}
+
+#[test]
+fn a_size_that_changes_on_the_way_is_refused() {
+    let emulator = emulator();
+    let content = bytes(3 * STEP);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_part(&content, 0, STEP).status, 308);
+    for range in ["bytes */1", "bytes */786433", "bytes 262144-524287/786433"] {
+        let body = if range.contains('*') { &[][..] } else { &content[STEP..2 * STEP] };
+        assert_eq!(session.put(range, body).status, 400, "{range}");
+    }
+    assert_eq!(session.persisted(), STEP as u64);
+}
+
+#[test]
+fn an_unknown_session_is_404() {
+    let emulator = emulator();
+    let target = format!("{UPLOADS}?uploadType=resumable&upload_id=nobody");
+    let reply = ask(&emulator, "PUT", &target, &[("Content-Range", "bytes 0-2/3")], b"abc");
+    assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"));
+    assert_eq!(ask(&emulator, "DELETE", &target, &[], b"").status, 404);
+    assert_eq!(emulator.faults().violations().len(), 2);
+}
+
+#[test]
+fn a_cancelled_session_is_499_and_takes_nothing_more() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP);
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put_part(&content, 0, STEP).status, 308);
+    for _ in 0..2 {
+        assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 499);
+    }
+    assert_eq!(session.status().status, 499);
+    assert_eq!(emulator.faults().violations(), []);
+    assert_eq!(session.put_part(&content, STEP, 2 * STEP).status, 499);
+    assert_eq!(emulator.faults().violations().len(), 1);
+    assert_eq!(emulator.objects(BUCKET), []);
+}
+
+#[test]
+fn cancelling_a_finished_session_leaves_the_object() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
+    assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 404);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"abc");
+}
+
+#[test]
+fn a_range_that_cannot_be_read_is_refused() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    let reply = session.put("bytes 2-0/3", b"abc");
+    assert_eq!((reply.status, reply.reason().as_str()), (400, "badContentRange"));
+    assert_eq!(emulator.faults().violations().len(), 1);
+    assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
+}
+
+#[test]
+fn the_start_says_what_is_missing_or_wrong() {
+    let emulator = emulator();
+    let start = |path: &str, headers: &[(&str, &str)], body: &str| {
+        let reply = ask(&emulator, "POST", path, headers, body.as_bytes());
+        (reply.status, reply.reason())
+    };
+    let (invalid, uploads) = ("invalid".to_owned(), format!("{UPLOADS}?uploadType=resumable"));
+    assert_eq!(start(&uploads, &[], ""), (400, "required".to_owned()));
+    assert_eq!(start(&uploads, &[], "{"), (400, "parseError".to_owned()));
+    assert_eq!(start(&uploads, &[], "[]"), (400, "parseError".to_owned()));
+    assert_eq!(start(&uploads, &[], r#"{"name": 7}"#), (400, invalid.clone()));
+    assert_eq!(start(&uploads, &[], r#"{"name": "a", "crc32c": "x"}"#), (400, invalid.clone()));
+    let named = format!("{uploads}&name=a");
+    let length = [("X-Upload-Content-Length", "many")];
+    assert_eq!(start(&named, &length, ""), (400, invalid.clone()));
+    assert_eq!(start(&format!("{named}&ifGenerationMatch=x"), &[], ""), (400, invalid.clone()));
+    assert_eq!(start(&format!("{UPLOADS}?uploadType=other&name=a"), &[], ""), (400, invalid));
+    let elsewhere = "/upload/storage/v1/b/elsewhere/o?uploadType=resumable&name=a";
+    assert_eq!(start(elsewhere, &[], ""), (404, "notFound".to_owned()));
+    let long = format!(r#"{{"name": "a", "metadata": {{"k": "{}"}}}}"#, "v".repeat(1 << 20));
+    assert_eq!(start(&uploads, &[], &long), (413, "uploadTooLarge".to_owned()));
+}
+
+#[test]
+fn the_object_is_what_the_start_described() {
+    let emulator = emulator();
+    let metadata = r#"{"name": "in/metadata", "contentType": "image/png",
+        "cacheControl": "no-store", "metadata": {"k": "v"}}"#;
+    let headers = [("X-Upload-Content-Type", "image/gif")];
+    let session = Session::start_with(&emulator, "fields=*", &headers, metadata);
+    let object = session.put("bytes 0-2/3", b"abc").json();
+    assert_eq!(object["name"], "in/metadata");
+    assert_eq!(object["contentType"], "image/png");
+    assert_eq!(object["cacheControl"], "no-store");
+    assert_eq!(object["metadata"], serde_json::json!({"k": "v"}));
+    let session = Session::start_with(&emulator, "name=in+query", &headers, r#"{"name": "x"}"#);
+    let object = session.put("bytes 0-2/3", b"abc").json();
+    assert_eq!(object["name"], "in query");
+    assert_eq!(object["contentType"], "image/gif");
+}
+
+#[test]
+fn connections_are_kept_alive() {
+    let emulator = emulator();
+    let session = Session::start(&emulator, "a");
+    let content = bytes(2 * STEP);
+    let mut peer = Peer::to(&emulator);
+    let first = [("Content-Range", "bytes 0-262143/524288")];
+    let reply = peer.ask("PUT", &session.target, &first, &content[..STEP]).unwrap();
+    assert_eq!(reply.status, 308);
+    let beyond = [("Content-Range", "bytes 524287-524287/524288")];
+    assert_eq!(peer.ask("PUT", &session.target, &beyond, b"x").unwrap().status, 503);
+    let second = [("Content-Range", "bytes 262144-524287/524288")];
+    let reply = peer.ask("PUT", &session.target, &second, &content[STEP..]).unwrap();
+    assert_eq!(reply.status, 200);
+}
+
+#[test]
+fn a_stalled_upload_keeps_nobody_waiting() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP);
+    let session = Session::start(&emulator, "a");
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let mut peer = Peer::to(&emulator);
+        let headers = [("Content-Range", "bytes 0-524287/524288"), ("Content-Length", "524288")];
+        peer.send_head("PUT", &session.target, &headers).unwrap();
+        peer.write(&content[..1000]).unwrap();
+        peers.push(peer);
+    }
+    assert_eq!(session.put_part(&content, 0, content.len()).status, 200);
+    assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
+}

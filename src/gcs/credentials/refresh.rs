@@ -1,0 +1,812 @@
+//! Keeps a token fresh: one thread asks for the next one ahead of time, everybody else reads.
+//!
+//! ```text
+//!            wanted, or due                 answer, failure, time-out
+//!   idle ─────────────────────▶ asking ────────────────────────────────▶ idle
+//! ```
+//!
+//! While the endpoint fails, the last token is given for as long as it holds, and the thread asks
+//! again after a pause that grows. A token that Cloud Storage rejects is renewed once, however
+//! many threads ask, and not again for some seconds.
+//!
+//! Knows nothing of how a token is got: that is the [`Issuer`]'s.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::find::Found;
+use super::issue::{Failure, GoogleIssuer, Issued, Issuer, Outlook};
+use super::{AccessToken, CredentialsError, TokenSource};
+
+/// How long things may take, and how often they are done.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// How long one attempt to get a token may take, with every request that it needs.
+    pub attempt: Duration,
+    /// How long [`token`](TokenSource::token) and [`renew`](TokenSource::renew) block at most.
+    pub patience: Duration,
+    /// How long before its expiry a token is renewed; but never before three quarters of its life.
+    ///
+    /// The default, 225 s, is that of Google's own clients: a metadata server gives the same token
+    /// until five minutes before its expiry, so that asking earlier gains nothing.
+    pub ahead: Duration,
+    /// The pause after the first failure. It doubles with each further one, and is shortened by a
+    /// random part of up to a half. Also the shortest time between two tokens.
+    pub first_pause: Duration,
+    /// The longest pause between two attempts.
+    pub longest_pause: Duration,
+    /// How long after a forced renewal another one is refused.
+    pub between_renewals: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_secs(15),
+            patience: Duration::from_secs(30),
+            ahead: Duration::from_secs(225),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+            between_renewals: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The longest sleep before the clock is looked at again: a machine that was suspended, or whose
+/// clock was set, finds its token expired before the sleep would have ended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Tokens from Google, kept fresh by a thread that ends when this is dropped.
+pub struct GoogleCredentials {
+    shared: Arc<Shared>,
+}
+
+impl GoogleCredentials {
+    /// Starts the thread `credentials`, which asks for the first token at once. Does not wait for
+    /// it: [`token`](TokenSource::token) does.
+    ///
+    /// # Errors
+    /// The thread or the TLS client cannot be made.
+    pub fn start(found: &Found, timing: Timing) -> Result<Self, CredentialsError> {
+        Self::start_with(GoogleIssuer::new(found)?, found.source.to_string(), timing)
+    }
+
+    fn start_with<I: Issuer + Send + 'static>(
+        issuer: I,
+        source_name: String,
+        timing: Timing,
+    ) -> Result<Self, CredentialsError> {
+        let cannot = |error: std::io::Error| CredentialsError {
+            source_name: source_name.clone(),
+            reason: format!("the thread that keeps tokens fresh cannot be started: {error}"),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("credentials-io")
+            .build()
+            .map_err(cannot)?;
+        let shared = Arc::new(Shared {
+            source_name: source_name.clone(),
+            timing,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            wake: Notify::new(),
+        });
+        let keeper = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("credentials".to_owned())
+            .spawn(move || keep_fresh(&keeper, issuer, runtime))
+            .map_err(cannot)?;
+        Ok(Self { shared })
+    }
+}
+
+impl Drop for GoogleCredentials {
+    fn drop(&mut self) {
+        self.shared.state().phase = Phase::Ended;
+        self.shared.wake.notify_one();
+    }
+}
+
+impl TokenSource for GoogleCredentials {
+    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+        let deadline = Instant::now() + self.shared.timing.patience;
+        let mut state = self.shared.state();
+        loop {
+            if let Some(token) = state.token() {
+                return Ok(Some(token.clone()));
+            }
+            if let Some(error) = state.hopeless() {
+                return Err(error.clone());
+            }
+            // The thread may sleep over a change of the clock.
+            self.shared.wake.notify_one();
+            state = self.shared.wait(state, deadline)?;
+        }
+    }
+
+    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+        let deadline = Instant::now() + self.shared.timing.patience;
+        let mut state = self.shared.state();
+        if let Some(token) = state.token_but(rejected) {
+            return Ok(Some(token.clone()));
+        }
+        if state.renewed_within(self.shared.timing.between_renewals) {
+            return state.outcome_for(rejected);
+        }
+        if state.phase == Phase::Idle {
+            state.phase = Phase::Wanted;
+            self.shared.wake.notify_one();
+        }
+        let before = state.attempts;
+        while state.attempts == before {
+            state = self.shared.wait(state, deadline)?;
+        }
+        state.outcome_for(rejected)
+    }
+
+    fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
+        let state = self.shared.state();
+        match (&state.held, &state.failure) {
+            (Some(held), _) if held.holds() => Ok(held.expires_at),
+            (_, Some(failure)) => Err(failure.error.clone()),
+            (_, None) => Err(self.shared.error("the first one has not come yet")),
+        }
+    }
+}
+
+/// What the thread and the readers share.
+struct Shared {
+    source_name: String,
+    timing: Timing,
+    state: Mutex<State>,
+    /// An attempt has ended.
+    changed: Condvar,
+    /// Tells the thread to look at the state.
+    wake: Notify,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for an attempt to end. After `deadline` it is an error: what the last attempt came
+    /// to, if that was a failure.
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        deadline: Instant,
+    ) -> Result<MutexGuard<'a, State>, CredentialsError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let waited = humantime::format_duration(self.timing.patience);
+            return Err(match &state.failure {
+                Some(failure) => failure.error.clone(),
+                None => self.error(&format!("none came within {waited}")),
+            });
+        }
+        let waited = self.changed.wait_timeout(state, left);
+        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn error(&self, reason: &str) -> CredentialsError {
+        CredentialsError { source_name: self.source_name.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// What the thread is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Waits until a token is due.
+    #[default]
+    Idle,
+    /// Is to ask at once, as a token was rejected.
+    Wanted,
+    /// Has asked.
+    Asking,
+    /// Is no longer needed.
+    Ended,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    held: Option<Held>,
+    /// What the last attempt came to, if it failed.
+    failure: Option<Failure>,
+    /// How many attempts have failed since the last success.
+    failures: u32,
+    /// When to ask again after a failure.
+    retry_at: Option<Instant>,
+    /// How many attempts have ended.
+    attempts: u64,
+    /// When the last attempt ended that was made because a token was rejected.
+    renewed_at: Option<Instant>,
+}
+
+/// The token that is given.
+struct Held {
+    token: AccessToken,
+    expires_at: Option<SystemTime>,
+    renew_at: Option<SystemTime>,
+}
+
+impl Held {
+    /// The token as it came; an error if it is of no use, as it has expired.
+    fn new(issued: Issued, timing: &Timing) -> Option<Self> {
+        let Issued { token, expires_at } = issued;
+        let now = SystemTime::now();
+        let renew_at = match expires_at {
+            Some(end) => {
+                let life = end.duration_since(now).ok().filter(|life| !life.is_zero())?;
+                let until = life - timing.ahead.min(life / 4);
+                Some(now + until.max(timing.first_pause))
+            }
+            None => None,
+        };
+        Some(Self { token, expires_at, renew_at })
+    }
+
+    fn holds(&self) -> bool {
+        self.expires_at.is_none_or(|end| SystemTime::now() < end)
+    }
+}
+
+impl State {
+    fn token(&self) -> Option<&AccessToken> {
+        self.held.as_ref().filter(|held| held.holds()).map(|held| &held.token)
+    }
+
+    fn token_but(&self, rejected: &AccessToken) -> Option<&AccessToken> {
+        self.token().filter(|token| *token != rejected)
+    }
+
+    /// The error of a failure that waiting does not cure.
+    fn hopeless(&self) -> Option<&CredentialsError> {
+        let failure = self.failure.as_ref()?;
+        (failure.outlook == Outlook::Lasting).then_some(&failure.error)
+    }
+
+    fn renewed_within(&self, time: Duration) -> bool {
+        self.renewed_at.is_some_and(|then| then.elapsed() < time)
+    }
+
+    /// What the last attempt came to, for one whose token was rejected.
+    fn outcome_for(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+        match (&self.failure, self.token_but(rejected)) {
+            (_, Some(token)) => Ok(Some(token.clone())),
+            (Some(failure), None) => Err(failure.error.clone()),
+            // The issuer stands by the token that Cloud Storage rejects.
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// How long the thread may still wait before it asks; `None`: for ever.
+    fn due_in(&self) -> Option<Duration> {
+        if self.phase == Phase::Wanted {
+            return Some(Duration::ZERO);
+        }
+        if let Some(retry_at) = self.retry_at {
+            return Some(retry_at.saturating_duration_since(Instant::now()));
+        }
+        match &self.held {
+            None => Some(Duration::ZERO),
+            Some(held) => {
+                let renew_at = held.renew_at?;
+                Some(renew_at.duration_since(SystemTime::now()).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// The thread's life.
+fn keep_fresh(shared: &Shared, mut issuer: impl Issuer, runtime: Runtime) {
+    runtime.block_on(async {
+        while until_due(shared).await.is_some() {
+            let forced = begin(shared);
+            let outcome = attempt(&mut issuer, shared.timing.attempt).await;
+            end(shared, outcome, forced);
+        }
+    });
+    // A name that is being resolved must not hold the thread.
+    runtime.shutdown_background();
+}
+
+/// Returns when it is time to ask; `None` when the credentials are no longer needed.
+async fn until_due(shared: &Shared) -> Option<()> {
+    loop {
+        let due_in = {
+            let state = shared.state();
+            if state.phase == Phase::Ended {
+                return None;
+            }
+            state.due_in()
+        };
+        match due_in {
+            Some(Duration::ZERO) => return Some(()),
+            Some(wait) => {
+                // Whether it was woken or slept enough, the state says what is next.
+                let _ = timeout(wait.min(LONGEST_SLEEP), shared.wake.notified()).await;
+            }
+            None => shared.wake.notified().await,
+        }
+    }
+}
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// A token was rejected.
+    Rejection,
+    /// It was time.
+    Schedule,
+}
+
+fn begin(shared: &Shared) -> Occasion {
+    let mut state = shared.state();
+    let wanted = state.phase == Phase::Wanted;
+    if state.phase != Phase::Ended {
+        state.phase = Phase::Asking;
+    }
+    if wanted { Occasion::Rejection } else { Occasion::Schedule }
+}
+
+/// One attempt, which ends in time and with a result, whatever happens within.
+async fn attempt(issuer: &mut impl Issuer, time: Duration) -> Result<Issued, Failure> {
+    let outcome = {
+        let mut asking = pin!(issuer.issue());
+        // The libraries panic at some answers (an `expires_in` beyond the calendar's end). That
+        // must not end the thread.
+        let guarded = poll_fn(|cx| {
+            catch_unwind(AssertUnwindSafe(|| asking.as_mut().poll(cx)))
+                .map_or(Poll::Ready(None), |poll| poll.map(Some))
+        });
+        timeout(time, guarded).await
+    };
+    match outcome {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => Err(issuer.interrupted("the answer could not be processed")),
+        Err(_) => {
+            let time = humantime::format_duration(time);
+            Err(issuer.interrupted(&format!("no answer within {time}")))
+        }
+    }
+}
+
+fn end(shared: &Shared, outcome: Result<Issued, Failure>, occasion: Occasion) {
+    let mut state = shared.state();
+    let held = outcome.and_then(|issued| {
+        Held::new(issued, &shared.timing).ok_or_else(|| Failure {
+            error: shared.error("the token that came has expired; is this machine's clock right?"),
+            outlook: Outlook::MayPass,
+        })
+    });
+    match held {
+        Ok(held) => succeed(shared, &mut state, held),
+        Err(failure) => fail(shared, &mut state, failure),
+    }
+    if state.phase != Phase::Ended {
+        state.phase = Phase::Idle;
+    }
+    if occasion == Occasion::Rejection {
+        state.renewed_at = Some(Instant::now());
+    }
+    state.attempts += 1;
+    shared.changed.notify_all();
+}
+
+fn succeed(shared: &Shared, state: &mut State, held: Held) {
+    log::info!("access token from {}, {}", shared.source_name, expiry(held.expires_at));
+    state.held = Some(held);
+    state.failure = None;
+    state.failures = 0;
+    state.retry_at = None;
+}
+
+fn fail(shared: &Shared, state: &mut State, failure: Failure) {
+    let pause = pause(&shared.timing, state.failures);
+    let meanwhile = match state.held.as_ref().filter(|held| held.holds()) {
+        Some(held) => format!("the present one {}", expiry(held.expires_at)),
+        None => "there is none meanwhile".to_owned(),
+    };
+    log::warn!("{}; asking again in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
+    state.failure = Some(failure);
+    state.failures = state.failures.saturating_add(1);
+    state.retry_at = Some(Instant::now() + pause);
+}
+
+fn expiry(expires_at: Option<SystemTime>) -> String {
+    match expires_at {
+        Some(end) => format!("expires at {}", httpdate::fmt_http_date(end)),
+        None => "never expires".to_owned(),
+    }
+}
+
+/// The pause after `failures` failures and one more.
+fn pause(timing: &Timing, failures: u32) -> Duration {
+    let doubled = timing.first_pause.saturating_mul(2_u32.saturating_pow(failures));
+    doubled.min(timing.longest_pause).mul_f64(rand::random_range(0.5..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::{scope, sleep};
+
+    use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+    use super::*;
+
+    /// Longer than any test takes that passes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// An issuer that asks the test for every answer.
+    struct Scripted {
+        asked: Sender<()>,
+        answers: Receiver<Script>,
+    }
+
+    enum Script {
+        Issue(&'static str, Option<Duration>),
+        Expired,
+        Fail(Outlook),
+        Panic,
+        Hang,
+    }
+
+    impl Issuer for Scripted {
+        async fn issue(&mut self) -> Result<Issued, Failure> {
+            self.asked.send(()).unwrap();
+            let issued = |name: &str, expires_at| {
+                Ok(Issued { token: AccessToken::new(name.to_owned()), expires_at })
+            };
+            // The test has ended when it no longer answers.
+            match self.answers.recv().unwrap_or(Script::Hang) {
+                Script::Issue(name, life) => {
+                    issued(name, life.map(|life| SystemTime::now() + life))
+                }
+                Script::Expired => issued("late", Some(SystemTime::UNIX_EPOCH)),
+                Script::Fail(outlook) => Err(Failure { error: error("endpoint down"), outlook }),
+                Script::Panic => panic!("as the test wants it"),
+                Script::Hang => std::future::pending().await,
+            }
+        }
+
+        fn interrupted(&self, what: &str) -> Failure {
+            Failure { error: error(what), outlook: Outlook::MayPass }
+        }
+    }
+
+    fn error(reason: &str) -> CredentialsError {
+        CredentialsError { source_name: "script".to_owned(), reason: reason.to_owned() }
+    }
+
+    /// The test's end of the script.
+    struct Play {
+        credentials: GoogleCredentials,
+        asked: Receiver<()>,
+        answers: Sender<Script>,
+    }
+
+    impl Play {
+        fn start(timing: Timing) -> Self {
+            let (asking, asked) = unbounded();
+            let (answers, answering) = unbounded();
+            let issuer = Scripted { asked: asking, answers: answering };
+            let credentials =
+                GoogleCredentials::start_with(issuer, "script".to_owned(), timing).unwrap();
+            Self { credentials, asked, answers }
+        }
+
+        /// Waits until the issuer is asked, and gives it this answer.
+        fn answer(&self, script: Script) {
+            self.asked.recv_timeout(LONG).unwrap();
+            self.answers.send(script).unwrap();
+        }
+
+        /// Waits until the issuer has been asked and is kept waiting.
+        fn until_asked(&self) {
+            self.asked.recv_timeout(LONG).unwrap();
+        }
+
+        fn assert_not_asked(&self) {
+            assert!(self.asked.try_recv().is_err(), "the issuer was asked once more");
+        }
+
+        /// Waits until `attempts` have ended.
+        fn until_ended(&self, attempts: u64) {
+            let mut state = self.credentials.shared.state();
+            while state.attempts < attempts {
+                state = self.credentials.shared.wait(state, Instant::now() + LONG).unwrap();
+            }
+        }
+
+        /// Lets the time come at which the token is to be renewed.
+        fn make_due(&self) {
+            let shared = &self.credentials.shared;
+            shared.state().held.as_mut().unwrap().renew_at = Some(SystemTime::now());
+            shared.wake.notify_one();
+        }
+
+        fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+            self.credentials.token()
+        }
+    }
+
+    /// No pauses, and patience enough for any machine.
+    fn brisk() -> Timing {
+        Timing {
+            attempt: LONG,
+            patience: LONG,
+            ahead: LONG,
+            first_pause: Duration::from_millis(1),
+            longest_pause: Duration::from_millis(2),
+            between_renewals: Duration::ZERO,
+        }
+    }
+
+    fn named(name: &str) -> AccessToken {
+        AccessToken::new(name.to_owned())
+    }
+
+    fn gives(name: &str) -> Result<Option<AccessToken>, CredentialsError> {
+        Ok(Some(named(name)))
+    }
+
+    const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
+
+    #[test]
+    fn the_first_token_is_waited_for() {
+        let play = Play::start(brisk());
+        play.until_asked();
+        assert_eq!(
+            play.credentials.status(),
+            Err(error("the first one has not come yet")),
+            "status does not wait"
+        );
+        scope(|threads| {
+            let waiting = threads.spawn(|| play.token());
+            play.answers.send(Script::Issue("one", HOUR)).unwrap();
+            assert_eq!(waiting.join().unwrap(), gives("one"));
+        });
+        let expiry = play.credentials.status().unwrap().unwrap();
+        assert!(expiry > SystemTime::now() + Duration::from_secs(3000));
+    }
+
+    #[test]
+    fn the_next_token_is_asked_for_ahead_of_expiry_and_nobody_waits() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        play.assert_not_asked();
+        play.make_due();
+        play.until_asked();
+        assert_eq!(play.token(), gives("one"));
+        play.answers.send(Script::Issue("two", HOUR)).unwrap();
+        play.until_ended(2);
+        assert_eq!(play.token(), gives("two"));
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn a_token_is_renewed_by_the_time_ahead_but_not_before_three_quarters_of_its_life() {
+        let timing = Timing { ahead: Duration::from_secs(225), ..Timing::default() };
+        let renewed_after = |life: u64| {
+            let start = SystemTime::now();
+            let expires_at = Some(start + Duration::from_secs(life));
+            let held = Held::new(Issued { token: named("one"), expires_at }, &timing).unwrap();
+            held.renew_at.unwrap().duration_since(start).unwrap().as_secs_f64().round() as u64
+        };
+        assert_eq!(renewed_after(3600), 3375);
+        assert_eq!(renewed_after(400), 300);
+        assert_eq!(renewed_after(1), 1, "not sooner than the first pause");
+    }
+
+    #[test]
+    fn while_the_endpoint_is_down_the_old_token_is_given() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        play.make_due();
+        for (attempts, outlook) in (2..8).zip([Outlook::MayPass, Outlook::Lasting].repeat(3)) {
+            play.answer(Script::Fail(outlook));
+            play.until_ended(attempts);
+            assert_eq!(play.token(), gives("one"));
+            assert!(play.credentials.status().is_ok());
+        }
+        play.answer(Script::Issue("two", HOUR));
+        play.until_ended(8);
+        assert_eq!(play.token(), gives("two"));
+    }
+
+    #[test]
+    fn an_expired_token_is_not_given_and_the_next_one_is_waited_for() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", Some(Duration::from_millis(20))));
+        play.until_ended(1);
+        play.until_asked();
+        while play.credentials.status().is_ok() {
+            sleep(Duration::from_millis(1));
+        }
+        scope(|threads| {
+            let waiting = threads.spawn(|| play.token());
+            play.answers.send(Script::Issue("two", HOUR)).unwrap();
+            assert_eq!(waiting.join().unwrap(), gives("two"));
+        });
+    }
+
+    #[test]
+    fn an_outage_is_waited_out() {
+        let play = Play::start(brisk());
+        scope(|threads| {
+            let waiting = threads.spawn(|| play.token());
+            for _ in 0..5 {
+                play.answer(Script::Fail(Outlook::MayPass));
+            }
+            play.answer(Script::Issue("one", HOUR));
+            assert_eq!(waiting.join().unwrap(), gives("one"));
+        });
+    }
+
+    #[test]
+    fn after_the_patience_an_outage_is_an_error_with_its_reason() {
+        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
+        play.answer(Script::Fail(Outlook::MayPass));
+        play.until_asked();
+        assert_eq!(play.token(), Err(error("endpoint down")));
+        assert_eq!(play.credentials.status(), Err(error("endpoint down")));
+    }
+
+    #[test]
+    fn an_endpoint_that_never_answers_is_an_error_after_the_patience() {
+        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
+        play.answer(Script::Hang);
+        assert_eq!(play.token(), Err(error("none came within 50ms")));
+    }
+
+    #[test]
+    fn refused_credentials_are_an_error_at_once_and_tried_again_all_the_same() {
+        let play = Play::start(brisk());
+        play.answer(Script::Fail(Outlook::Lasting));
+        play.until_ended(1);
+        assert_eq!(play.token(), Err(error("endpoint down")));
+        play.until_asked();
+        assert_eq!(play.token(), Err(error("endpoint down")), "also while it is asked again");
+        play.answers.send(Script::Issue("one", HOUR)).unwrap();
+        play.until_ended(2);
+        assert_eq!(play.token(), gives("one"));
+    }
+
+    #[test]
+    fn an_attempt_that_takes_too_long_or_panics_is_made_again() {
+        let play = Play::start(Timing { attempt: Duration::from_millis(5), ..brisk() });
+        play.answer(Script::Hang);
+        play.until_asked();
+        assert_eq!(play.credentials.status(), Err(error("no answer within 5ms")));
+        play.answers.send(Script::Panic).unwrap();
+        play.until_asked();
+        assert_eq!(play.credentials.status(), Err(error("the answer could not be processed")));
+        play.answers.send(Script::Issue("one", HOUR)).unwrap();
+        assert_eq!(play.token(), gives("one"));
+    }
+
+    #[test]
+    fn a_token_that_comes_expired_is_a_failure() {
+        let play = Play::start(brisk());
+        play.answer(Script::Expired);
+        play.until_asked();
+        let reason = "the token that came has expired; is this machine's clock right?";
+        assert_eq!(play.credentials.status(), Err(error(reason)));
+    }
+
+    #[test]
+    fn a_token_without_expiry_is_held_for_ever() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", None));
+        assert_eq!(play.token(), gives("one"));
+        assert_eq!(play.credentials.status(), Ok(None));
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn sixteen_threads_whose_token_was_rejected_cause_one_renewal() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        scope(|threads| {
+            let renewals: Vec<_> =
+                (0..16).map(|_| threads.spawn(|| play.credentials.renew(&named("one")))).collect();
+            play.answer(Script::Issue("two", HOUR));
+            for renewal in renewals {
+                assert_eq!(renewal.join().unwrap(), gives("two"));
+            }
+        });
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn a_rejected_token_that_has_been_replaced_costs_no_request() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("two", HOUR));
+        play.until_ended(1);
+        assert_eq!(play.credentials.renew(&named("one")), gives("two"));
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn a_renewal_that_fails_is_the_error_of_all_who_asked() {
+        let play = Play::start(Timing {
+            between_renewals: LONG,
+            first_pause: LONG,
+            longest_pause: LONG,
+            ..brisk()
+        });
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        scope(|threads| {
+            let renewals: Vec<_> =
+                (0..16).map(|_| threads.spawn(|| play.credentials.renew(&named("one")))).collect();
+            play.answer(Script::Fail(Outlook::MayPass));
+            for renewal in renewals {
+                assert_eq!(renewal.join().unwrap(), Err(error("endpoint down")));
+            }
+        });
+        assert_eq!(play.credentials.renew(&named("one")), Err(error("endpoint down")), "too soon");
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn a_renewed_token_that_is_rejected_as_well_is_not_renewed_at_once() {
+        let play = Play::start(Timing { between_renewals: LONG, ..brisk() });
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        scope(|threads| {
+            let renewal = threads.spawn(|| play.credentials.renew(&named("one")));
+            play.answer(Script::Issue("two", HOUR));
+            assert_eq!(renewal.join().unwrap(), gives("two"));
+        });
+        assert_eq!(play.credentials.renew(&named("two")), Ok(None));
+        play.assert_not_asked();
+    }
+
+    #[test]
+    fn an_issuer_that_gives_the_rejected_token_again_has_no_other() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        scope(|threads| {
+            let renewal = threads.spawn(|| play.credentials.renew(&named("one")));
+            play.answer(Script::Issue("one", HOUR));
+            assert_eq!(renewal.join().unwrap(), Ok(None));
+        });
+    }
+
+    #[test]
+    fn the_thread_ends_when_the_credentials_are_dropped() {
+        let play = Play::start(brisk());
+        play.answer(Script::Issue("one", HOUR));
+        play.until_ended(1);
+        let Play { credentials, asked, .. } = play;
+        drop(credentials);
+        let end = asked.recv_timeout(LONG);
+        assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_random() {
+        let timing = Timing::default();
+        for (failures, longest) in [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (u32::MAX, 30.0)] {
+            let pauses: Vec<_> = (0..50).map(|_| pause(&timing, failures).as_secs_f64()).collect();
+            assert!(pauses.iter().all(|pause| (longest / 2.0..=longest).contains(pause)));
+            assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! The room as a whole: every kind of credentials against the endpoints that it asks, which the
+//! tests play over HTTP.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread::scope;
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use super::testing::{self, Answer, Endpoint, Folder, SECRET, generated_answer, token_answer};
+use super::*;
+
+const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:generateAccessToken";
+
+/// Timing for endpoints that answer: as in operation, but failing soon.
+fn timing() -> Timing {
+    Timing { patience: Duration::from_secs(20), ..Timing::default() }
+}
+
+/// Timing for endpoints of which one failure is to be seen.
+fn impatient() -> Timing {
+    let long = Duration::from_secs(60);
+    Timing { patience: Duration::from_secs(5), first_pause: long, longest_pause: long, ..timing() }
+}
+
+fn with_file(path: PathBuf, timing: Timing) -> GoogleCredentials {
+    let settings = Settings { credentials_file: Some(path), ..Settings::default() };
+    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+}
+
+fn with_metadata_server(host: &str, timing: Timing) -> GoogleCredentials {
+    let settings = Settings { metadata_host: Some(host.to_owned()), ..Settings::default() };
+    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+}
+
+fn authorization(credentials: &GoogleCredentials) -> String {
+    credentials.token().unwrap().unwrap().authorization()
+}
+
+/// The reason of the first failed attempt, which must hold no secret.
+fn reason(credentials: &GoogleCredentials) -> String {
+    let error = loop {
+        match credentials.status() {
+            Err(error) if error.reason != "the first one has not come yet" => break error,
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            Ok(_) => panic!("a token came"),
+        }
+    };
+    assert!(!error.to_string().contains(SECRET), "{error}");
+    assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+    error.reason
+}
+
+fn external_account(endpoint: &Endpoint, source: Value) -> Value {
+    json!({
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/pools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": endpoint.url("/sts"),
+        "credential_source": source,
+    })
+}
+
+mod each_kind_gets_a_token {
+    use super::*;
+
+    #[test]
+    fn a_service_account_key_with_a_signed_assertion() {
+        let (telling, told) = channel();
+        let endpoint = Endpoint::start(move |asked| {
+            telling.send(asked.clone()).unwrap();
+            token_answer("one", 3600)
+        });
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
+        let credentials = with_file(key, timing());
+        assert_eq!(authorization(&credentials), "Bearer one");
+        assert!(credentials.status().unwrap().is_some());
+
+        let asked = told.recv().unwrap();
+        assert_eq!((asked.method.as_str(), asked.url.as_str()), ("POST", "/token"));
+        let form = asked.form();
+        assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        let claims = form["assertion"].split('.').nth(1).unwrap().trim_end_matches('=').to_owned();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iss"], "uploader@project.iam.gserviceaccount.com");
+        assert_eq!(claims["aud"], endpoint.url("/token"));
+        assert_eq!(claims["scope"], "https://www.googleapis.com/auth/devstorage.read_write");
+    }
+
+    #[test]
+    fn the_metadata_server() {
+        let (telling, told) = channel();
+        let endpoint = Endpoint::start(move |asked| {
+            telling.send(asked.clone()).unwrap();
+            token_answer("one", 3600)
+        });
+        let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
+        assert_eq!(authorization(&credentials), "Bearer one");
+        let asked = told.recv().unwrap();
+        assert_eq!(asked.header("Metadata-Flavor"), Some("Google"));
+        assert_eq!(
+            asked.url,
+            "/computeMetadata/v1/instance/service-accounts/default/token\
+             ?scopes=https://www.googleapis.com/auth/devstorage.read_write"
+        );
+    }
+
+    #[test]
+    fn identity_federation_with_the_subject_token_in_a_file() {
+        let endpoint = Endpoint::start(|asked| {
+            let form = asked.form();
+            assert_eq!(form["subject_token"], "subject");
+            assert_eq!(form["scope"], "https://www.googleapis.com/auth/devstorage.read_write");
+            token_answer("federated", 3600)
+        });
+        let folder = Folder::new();
+        let subject = folder.write("subject", "subject");
+        let account = external_account(&endpoint, json!({ "file": subject }));
+        let credentials = with_file(folder.write("c.json", &account.to_string()), timing());
+        assert_eq!(authorization(&credentials), "Bearer federated");
+    }
+
+    #[test]
+    fn identity_federation_with_the_subject_token_from_a_url() {
+        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+            "/subject" => {
+                assert_eq!(asked.header("Metadata"), Some("True"));
+                Answer::json(200, r#"{"value":"subject"}"#)
+            }
+            _ => {
+                assert_eq!(asked.form()["subject_token"], "subject");
+                token_answer("federated", 3600)
+            }
+        });
+        let source = json!({
+            "url": endpoint.url("/subject"),
+            "headers": { "Metadata": "True" },
+            "format": { "type": "json", "subject_token_field_name": "value" },
+        });
+        let folder = Folder::new();
+        let account = external_account(&endpoint, source).to_string();
+        let credentials = with_file(folder.write("c.json", &account), timing());
+        assert_eq!(authorization(&credentials), "Bearer federated");
+    }
+
+    #[test]
+    fn identity_federation_that_acts_as_a_service_account() {
+        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+            GENERATE => {
+                assert_eq!(asked.header("Authorization"), Some("Bearer federated"));
+                generated_answer("impersonated")
+            }
+            _ => {
+                let form = asked.form();
+                assert_eq!(form["scope"], "https://www.googleapis.com/auth/cloud-platform");
+                token_answer("federated", 3600)
+            }
+        });
+        let folder = Folder::new();
+        let subject = folder.write("subject", "subject");
+        let mut account = external_account(&endpoint, json!({ "file": subject }));
+        account["service_account_impersonation_url"] = json!(endpoint.url(GENERATE));
+        let credentials = with_file(folder.write("c.json", &account.to_string()), timing());
+        assert_eq!(authorization(&credentials), "Bearer impersonated");
+    }
+
+    #[test]
+    fn a_service_account_key_that_acts_as_another_service_account() {
+        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+            GENERATE => {
+                assert_eq!(asked.header("Authorization"), Some("Bearer own"));
+                let wanted: Value = serde_json::from_str(&asked.body).unwrap();
+                assert_eq!(
+                    wanted,
+                    json!({
+                        "scope": ["https://www.googleapis.com/auth/devstorage.read_write"],
+                        "lifetime": "3600s",
+                        "delegates": ["projects/-/serviceAccounts/between@project.example"],
+                    })
+                );
+                generated_answer("impersonated")
+            }
+            _ => token_answer("own", 3600),
+        });
+        let source: Value =
+            serde_json::from_str(&testing::service_account(&endpoint.url("/token"))).unwrap();
+        let impersonated = json!({
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": endpoint.url(GENERATE),
+            "source_credentials": source,
+            "delegates": ["projects/-/serviceAccounts/between@project.example"],
+        });
+        let folder = Folder::new();
+        let credentials = with_file(folder.write("c.json", &impersonated.to_string()), timing());
+        assert_eq!(authorization(&credentials), "Bearer impersonated");
+    }
+}
+
+mod renewal {
+    use super::*;
+
+    /// Answers with the tokens 1, 2, 3…
+    fn counting() -> Endpoint {
+        let mut number = 0;
+        Endpoint::start(move |_| {
+            number += 1;
+            token_answer(&number.to_string(), 3600)
+        })
+    }
+
+    #[test]
+    fn a_rejected_token_is_renewed_by_one_request_for_sixteen_threads() {
+        let endpoint = counting();
+        let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
+        let first = credentials.token().unwrap().unwrap();
+        scope(|threads| {
+            let renewals: Vec<_> =
+                (0..16).map(|_| threads.spawn(|| credentials.renew(&first))).collect();
+            for renewal in renewals {
+                let renewed = renewal.join().unwrap().unwrap().unwrap();
+                assert_eq!(renewed.authorization(), "Bearer 2");
+            }
+        });
+        assert_eq!(credentials.renew(&first).unwrap().unwrap().authorization(), "Bearer 2");
+        assert_eq!(authorization(&credentials), "Bearer 2");
+        assert_eq!(endpoint.asked(), 2);
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_is_used_for_the_next_token() {
+        let (old, new) = (counting(), Endpoint::start(|_| token_answer("rotated", 3600)));
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&old.url("/")));
+        let credentials = with_file(key, timing());
+        let first = credentials.token().unwrap().unwrap();
+        folder.write("key.json", &testing::service_account(&new.url("/")));
+        let renewed = credentials.renew(&first).unwrap().unwrap();
+        assert_eq!(renewed.authorization(), "Bearer rotated");
+    }
+
+    #[test]
+    fn a_key_that_was_damaged_is_named_while_the_old_token_holds() {
+        let endpoint = counting();
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&endpoint.url("/")));
+        let credentials = with_file(key, impatient());
+        let first = credentials.token().unwrap().unwrap();
+        folder.write("key.json", "{ s3cret");
+        let error = credentials.renew(&first).unwrap_err();
+        assert!(error.reason.starts_with("it is not JSON"), "{error}");
+        assert_eq!(authorization(&credentials), "Bearer 1");
+    }
+
+    #[test]
+    fn a_token_that_lives_two_seconds_is_followed_by_the_next_one() {
+        let endpoint = Endpoint::start(|_| token_answer("brief", 2));
+        let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
+        while endpoint.asked() < 2 {
+            assert_eq!(authorization(&credentials), "Bearer brief");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+mod failures_say_what_was_tried_and_answered {
+    use super::*;
+
+    /// What comes of a key whose token endpoint answers so.
+    fn of_key(answer: Answer) -> String {
+        let endpoint = Endpoint::start(move |_| answer.clone());
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
+        let reason = reason(&with_file(key, impatient()));
+        reason.replace(&endpoint.url(""), "ENDPOINT")
+    }
+
+    /// What comes of a metadata server that answers so.
+    fn of_metadata_server(answer: Answer) -> String {
+        let endpoint = Endpoint::start(move |_| answer.clone());
+        let reason = reason(&with_metadata_server(&endpoint.address().to_string(), impatient()));
+        let advice = "; if this machine is not on Google Cloud, set GOOGLE_APPLICATION_CREDENTIALS \
+                      to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
+        let reason = reason.replace(&endpoint.url(""), "ENDPOINT");
+        reason.strip_suffix(advice).unwrap_or_else(|| panic!("no advice: {reason}")).to_owned()
+    }
+
+    #[test]
+    fn a_revoked_key_is_refused_for_good() {
+        let answer = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
+        assert_eq!(
+            of_key(Answer::json(400, answer)),
+            "ENDPOINT answered 400 Bad Request: invalid_grant: Invalid JWT Signature.; have the \
+             credentials been revoked or expired, or is this machine's clock wrong?"
+        );
+    }
+
+    #[test]
+    fn a_refusal_does_not_keep_the_workers_waiting() {
+        let endpoint = Endpoint::start(|_| Answer::json(400, r#"{"error":"invalid_grant"}"#));
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
+        let patience = Duration::from_secs(3600);
+        let credentials = with_file(key, Timing { patience, ..impatient() });
+        assert!(credentials.token().unwrap_err().reason.contains("invalid_grant"));
+        assert_eq!(endpoint.asked(), 1);
+    }
+
+    #[test]
+    fn nonsense_from_a_token_endpoint() {
+        for (answer, expected) in [
+            (Answer::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
+            (Answer::json(200, ""), "200 OK: an empty answer"),
+            (Answer::json(200, "{}"), "200 OK: JSON without a usable access token in it"),
+            (
+                Answer::json(200, r#"{"access_token":"s3c\r\nret","expires_in":60}"#),
+                "200 OK: JSON without a usable access token in it",
+            ),
+            (Answer::json(200, "[]"), "200 OK: JSON without a usable access token in it"),
+            (
+                Answer::json(200, r#"{"access_token":["s3cret"]}"#),
+                "200 OK: JSON without a usable access token in it",
+            ),
+            (Answer::json(200, r#"{"access_token":"s3cret""#), "200 OK: text that is not the JSON"),
+            (
+                Answer::of("text/html", 503, "<h1>Sorry</h1>\n\u{1b}[31m"),
+                "503 Service Unavailable: not JSON but \"<h1>Sorry</h1> \\u{1b}[31m\"",
+            ),
+            (
+                Answer::json(500, r#"{"error":"internal_failure"}"#),
+                "500 Internal Server Error: int",
+            ),
+        ] {
+            let reason = of_key(answer);
+            assert!(reason.starts_with(&format!("ENDPOINT answered {expected}")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_beyond_all_calendars_does_not_end_the_thread() {
+        let mut first = true;
+        let endpoint = Endpoint::start(move |_| match std::mem::take(&mut first) {
+            true => token_answer("s3cret", u64::MAX / 2),
+            false => token_answer("one", 3600),
+        });
+        let folder = Folder::new();
+        let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
+        let pause = Duration::from_millis(1);
+        let credentials = with_file(key, Timing { first_pause: pause, ..timing() });
+        assert_eq!(authorization(&credentials), "Bearer one");
+    }
+
+    #[test]
+    fn nonsense_from_a_metadata_server() {
+        let page = "<html><body>Welcome to the hotel\u{7}</body></html>";
+        for (answer, expected) in [
+            (Answer::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
+            (Answer::json(200, ""), "200 OK: an empty answer"),
+            (
+                Answer::json(200, r#"{"access_token":"s3cret","expires_in":3600}"#),
+                "200 OK: JSON without a usable access token in it",
+            ),
+            (
+                Answer::json(
+                    200,
+                    r#"{"access_token":"s3cret","expires_in":-1,"token_type":"Bearer"}"#,
+                ),
+                "200 OK: JSON without a usable access token in it",
+            ),
+            (
+                Answer::json(
+                    200,
+                    r#"{"access_token":"s3c\r\nret","expires_in":60,"token_type":"Bearer"}"#,
+                ),
+                "200 OK: JSON without a usable access token in it",
+            ),
+            (
+                Answer::of("text/html", 200, page),
+                "200 OK: not JSON but \"<html><body>Welcome to the hotel\\u{7}</body></html>\"",
+            ),
+            (
+                Answer::of("text/plain", 404, "no service account"),
+                "404 Not Found: not JSON but \"no service account\"",
+            ),
+            (Answer::of("text/plain", 500, ""), "500 Internal Server Error: an empty answer"),
+        ] {
+            assert_eq!(of_metadata_server(answer), format!("ENDPOINT answered {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_refused_impersonation_tells_googles_reason() {
+        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+            GENERATE => Answer::json(
+                403,
+                r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":
+                    "Permission 'iam.serviceAccounts.getAccessToken' denied for own-s3cret"}}"#,
+            ),
+            _ => token_answer("own-s3cret", 3600),
+        });
+        let source: Value =
+            serde_json::from_str(&testing::service_account(&endpoint.url("/token"))).unwrap();
+        let impersonated = json!({
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": endpoint.url(GENERATE),
+            "source_credentials": source,
+        });
+        let folder = Folder::new();
+        let file = folder.write("c.json", &impersonated.to_string());
+        let reason = reason(&with_file(file, impatient()));
+        let expected = "answered 403 Forbidden: PERMISSION_DENIED: Permission \
+                        'iam.serviceAccounts.getAccessToken' denied for …; have";
+        assert!(reason.contains(expected), "{reason}");
+    }
+
+    #[test]
+    fn a_subject_token_that_is_missing_is_named() {
+        let endpoint = Endpoint::start(|_| token_answer("never", 3600));
+        let folder = Folder::new();
+        let account = external_account(&endpoint, json!({ "file": "/nonexistent/subject" }));
+        let credentials = with_file(folder.write("c.json", &account.to_string()), impatient());
+        let error = credentials.token().unwrap_err();
+        assert_eq!(error.source_name, "/nonexistent/subject");
+        assert!(error.reason.contains("No such file"), "{error}");
+        assert_eq!(endpoint.asked(), 0);
+    }
+
+    #[test]
+    fn nobody_listens() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let reason_there = reason(&with_metadata_server(&free.to_string(), impatient()));
+        assert_eq!(
+            reason_there,
+            format!(
+                "http://{free}: tcp connect error: Connection refused (os error 111); if this \
+                 machine is not on Google Cloud, set GOOGLE_APPLICATION_CREDENTIALS to a \
+                 credentials file, or STORAGE_EMULATOR_HOST to an emulator"
+            )
+        );
+
+        let folder = Folder::new();
+        let key = testing::service_account(&format!("http://{free}/token"));
+        let reason = reason(&with_file(folder.write("key.json", &key), impatient()));
+        assert!(reason.starts_with(&format!("http://{free}: ")), "{reason}");
+        assert!(reason.contains("Connection refused"), "{reason}");
+    }
+
+    #[test]
+    fn the_name_does_not_resolve() {
+        let reason = reason(&with_metadata_server("metadata.invalid", impatient()));
+        assert!(reason.starts_with("http://metadata.invalid: "), "{reason}");
+        assert!(reason.contains("not on Google Cloud"), "{reason}");
+    }
+
+    #[test]
+    fn an_answer_that_never_comes() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = silent.local_addr().unwrap().to_string();
+        let attempt = Duration::from_millis(50);
+        let credentials = with_metadata_server(&host, Timing { attempt, ..impatient() });
+        let reason = reason(&credentials);
+        assert!(reason.starts_with(&format!("http://{host}: no answer within 50ms")), "{reason}");
+    }
+
+    #[test]
+    fn an_answer_without_end_is_broken_off() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+        let host = raw_server(move |mut peer| {
+            peer.write_all(head.as_bytes()).unwrap();
+            let mut sent = 0_u64;
+            while peer.write_all(&[b'a'; 64 << 10]).is_ok() {
+                sent += 64 << 10;
+            }
+            sent
+        });
+        let reason = reason(&with_metadata_server(&host.address.to_string(), impatient()));
+        assert!(reason.contains("the answer is longer than 262144 bytes"), "{reason}");
+        // What lies beyond is in the sockets' buffers.
+        assert!(host.served.recv().unwrap() < 64 << 20);
+    }
+
+    #[test]
+    fn a_connection_that_breaks_off() {
+        for half in
+            ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+        {
+            let host = raw_server(move |mut peer| {
+                peer.write_all(half.as_bytes()).unwrap();
+                0
+            });
+            let address = host.address.to_string();
+            let reason = reason(&with_metadata_server(&address, impatient()));
+            assert!(reason.starts_with(&format!("http://{address}: ")), "{reason}");
+            assert!(reason.contains("not on Google Cloud"), "{reason}");
+        }
+    }
+
+    struct RawServer {
+        address: SocketAddr,
+        served: std::sync::mpsc::Receiver<u64>,
+    }
+
+    /// A server for one connection, which reads the request's first bytes before it acts.
+    fn raw_server(act: impl FnOnce(TcpStream) -> u64 + Send + 'static) -> RawServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (telling, served) = channel();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let _ = peer.read(&mut [0; 4096]).unwrap();
+            let _ = telling.send(act(peer));
+        });
+        RawServer { address, served }
+    }
+}
+
+#[test]
+fn the_description_of_what_was_found_holds_no_secret() {
+    let folder = Folder::new();
+    for text in [testing::authorized_user(), testing::service_account("https://token.example/")] {
+        let path = folder.write("c.json", &text);
+        let settings = Settings { credentials_file: Some(path.clone()), ..Settings::default() };
+        let found = find(&settings).unwrap();
+        let shown = format!("{found} {found:?} {:?}", AccessToken::new(SECRET.to_owned()));
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+        assert!(shown.contains(&Path::new(&path).display().to_string()));
+    }
+}

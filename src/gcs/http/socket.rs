@@ -1,0 +1,186 @@
+//! The TCP connections under the uploads: what ureq's own do, and two things more.
+//!
+//! - The send buffer is bounded. What lies in it when a connection breaks is lost, and has to be
+//!   made and sent again.
+//! - Waiting for an answer is no stall while the peer still takes what lies in the send buffer. A
+//!   stall is when nothing of it has moved between two looks, a read's time-out apart.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, ShutdownHandle,
+    Transport,
+};
+use ureq::{Error, Timeout};
+
+use super::unacknowledged::unacknowledged;
+
+/// What is asked for as a send buffer. Linux doubles it for its own needs, and some 900 KiB of content
+/// may be on their way: enough for 1 Gbit/s over 7 ms.
+const SEND_BUFFER: usize = 512 << 10;
+
+/// Makes TCP connections, unless a proxy has already made one.
+#[derive(Debug)]
+pub(super) struct TcpConnector;
+
+impl<In: Transport> Connector<In> for TcpConnector {
+    type Out = Either<In, Socket>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(proxied) = chained {
+            return Ok(Some(Either::A(proxied)));
+        }
+        let stream = Arc::new(connect(&details.addrs, *details.timeout.after)?);
+        let handle: Weak<TcpStream> = Arc::downgrade(&stream);
+        (details.register_shutdown)(handle as Weak<dyn ShutdownHandle>)?;
+        let (input, output) =
+            (details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(Either::B(Socket {
+            stream,
+            buffers: LazyBuffers::new(input, output),
+            read_timeout: None,
+            write_timeout: None,
+        })))
+    }
+}
+
+/// Tries the addresses one after another; the time is shared evenly among those that are left.
+fn connect(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, Error> {
+    let began = Instant::now();
+    let mut last = Error::HostNotFound;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = time.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(Error::Timeout(Timeout::Connect));
+        }
+        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                last = Error::Timeout(Timeout::Connect);
+            }
+            Err(error) => last = Error::Io(error),
+        }
+    }
+    Err(last)
+}
+
+/// A connection.
+pub(super) struct Socket {
+    stream: Arc<TcpStream>,
+    buffers: LazyBuffers,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl Socket {
+    fn read(&mut self) -> io::Result<usize> {
+        loop {
+            match (&*self.stream).read(self.buffers.input_append_buf()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// What the peer has still to take of what was written.
+    fn on_the_way(&self) -> u64 {
+        let addresses = self.stream.local_addr().and_then(|a| Ok((a, self.stream.peer_addr()?)));
+        addresses.ok().and_then(|(local, peer)| unacknowledged(local, peer)).unwrap_or(0)
+    }
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let limit = limit(timeout)?;
+        if limit != self.write_timeout {
+            self.stream.set_write_timeout(limit)?;
+            self.write_timeout = limit;
+        }
+        (&*self.stream)
+            .write_all(&self.buffers.output()[..amount])
+            .map_err(|error| timed_out(error, timeout.reason))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        let limit = limit(timeout)?;
+        if limit != self.read_timeout {
+            self.stream.set_read_timeout(limit)?;
+            self.read_timeout = limit;
+        }
+        let mut on_the_way = None;
+        let count = loop {
+            match self.read() {
+                Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
+                    let before = on_the_way.replace(self.on_the_way());
+                    if before == on_the_way {
+                        return Err(Error::Timeout(timeout.reason));
+                    }
+                }
+                result => break result.map_err(|error| timed_out(error, timeout.reason))?,
+            }
+        };
+        self.buffers.input_appended(count);
+        Ok(count > 0)
+    }
+
+    /// Whether the connection can take another request: nobody has closed it, and nothing has come
+    /// that nobody asked for.
+    fn is_open(&mut self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc_flags::PEEK | libc_flags::DONT_WAIT;
+        match SockRef::from(&*self.stream).recv_with_flags(&mut byte, flags) {
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Ok(_) => false,
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.stream.peer_addr().ok()).finish()
+    }
+}
+
+/// The time that one operation may take; none is without bound.
+fn limit(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    match *timeout.after {
+        Duration::ZERO => Err(Error::Timeout(timeout.reason)),
+        _ if timeout.after.is_not_happening() => Ok(None),
+        after => Ok(Some(after)),
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn timed_out(error: io::Error, reason: Timeout) -> Error {
+    if is_timeout(&error) { Error::Timeout(reason) } else { Error::Io(error) }
+}
+
+/// Linux' values of `recv`'s flags (recv(2)).
+mod libc_flags {
+    pub(super) const PEEK: i32 = 0x02;
+    pub(super) const DONT_WAIT: i32 = 0x40;
+}

@@ -1,0 +1,394 @@
+//! The transport over real sockets, against servers that do exactly what a test says.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use socket2::SockRef;
+
+use super::*;
+use crate::content::{RandomContent, Seed};
+
+const QUICK: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that hands each connection to `serve`, one after another; and its URL.
+fn server(
+    mut serve: impl FnMut(Wire) + Send + 'static,
+    connections: usize,
+) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // What the kernel takes on the server's behalf is small, so that the server's pace shows.
+    SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
+    let url = format!("http://{}/upload?upload_id=s3cret", listener.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        for _ in 0..connections {
+            serve(Wire::new(listener.accept().unwrap().0));
+        }
+    });
+    (url, thread)
+}
+
+/// The server's end of a connection.
+struct Wire {
+    reader: BufReader<TcpStream>,
+}
+
+impl Wire {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// The next request's head, in lower case.
+    fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(self.reader.read_line(&mut head).unwrap() > 0, "no whole head: {head:?}");
+        }
+        head.to_lowercase()
+    }
+
+    fn body(&mut self, length: usize) -> Vec<u8> {
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).unwrap();
+        body
+    }
+
+    fn answer(&mut self, answer: &str) {
+        self.reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
+
+    /// Ends the connection with a reset.
+    fn reset(self) {
+        SockRef::from(self.reader.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Waits for the client to end the connection.
+    fn wait_for_end(mut self) {
+        let mut sink = [0; 64 << 10];
+        while matches!(self.reader.read(&mut sink), Ok(1..)) {}
+    }
+}
+
+fn transport() -> HttpTransport {
+    HttpTransport::new(HttpConfig { stall_timeout: QUICK, ..HttpConfig::for_uploads(4) })
+}
+
+fn request<'a>(method: Method, url: &'a str, body: Body<'a>) -> Request<'a> {
+    Request { method, url, headers: Vec::new(), body, timeout: PATIENCE, urgent: false }
+}
+
+fn rest(content: &RandomContent, offset: u64) -> Body<'_> {
+    Body::Rest { content, offset, observer: &() }
+}
+
+#[test]
+fn a_308_is_an_answer_and_no_redirection() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.answer(
+                "HTTP/1.1 308 Resume Incomplete\r\nRange: bytes=0-9\r\nLocation: /x\r\n\
+                 Retry-After: 3\r\nContent-Length: 0\r\n\r\n",
+            );
+        },
+        1,
+    );
+    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.range.as_deref(), Some("bytes=0-9"));
+    assert_eq!(answer.location.as_deref(), Some("/x"));
+    assert_eq!(answer.retry_after.as_deref(), Some("3"));
+    thread.join().unwrap();
+}
+
+#[test]
+fn content_is_sent_from_its_offset_with_its_length() {
+    let content = RandomContent::new(Seed::new(1), 300_000);
+    let (sender, received) = mpsc::channel();
+    let (url, thread) = server(
+        move |mut wire| {
+            let head = wire.head();
+            sender.send((head, wire.body(200_000))).unwrap();
+            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        },
+        1,
+    );
+    let answer =
+        transport().exchange(&request(Method::Put, &url, rest(&content, 100_000))).unwrap();
+    assert_eq!((answer.status, answer.body), (200, b"{}".to_vec()));
+    let (head, body) = received.recv().unwrap();
+    assert!(head.contains("content-length: 200000\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    let mut expected = vec![0; 200_000];
+    content.read_at(100_000, &mut expected[..199_996]).unwrap();
+    content.read_at(299_996, &mut expected[199_996..]).unwrap();
+    assert!(body == expected);
+    thread.join().unwrap();
+}
+
+#[test]
+fn an_empty_body_says_so_where_a_method_could_have_one() {
+    for (method, length) in
+        [(Method::Put, true), (Method::Post, true), (Method::Get, false), (Method::Delete, false)]
+    {
+        let (sender, received) = mpsc::channel();
+        let (url, thread) = server(
+            move |mut wire| {
+                sender.send(wire.head()).unwrap();
+                wire.answer("HTTP/1.1 499 Client Closed\r\nContent-Length: 0\r\n\r\n");
+            },
+            1,
+        );
+        let answer = transport().exchange(&request(method, &url, Body::Empty)).unwrap();
+        assert_eq!(answer.status, 499);
+        let head = received.recv().unwrap();
+        assert_eq!(head.contains("content-length: 0\r\n"), length, "{head}");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn requests_share_one_connection() {
+    let (url, thread) = server(
+        |mut wire| {
+            for _ in 0..3 {
+                wire.head();
+                wire.answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+            }
+        },
+        1,
+    );
+    let transport = transport();
+    for _ in 0..3 {
+        let answer = transport.exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
+        assert_eq!((answer.status, answer.body), (503, b"busy".to_vec()));
+    }
+    thread.join().unwrap();
+}
+
+#[test]
+fn an_answer_that_is_cut_short_is_what_came_of_it() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"name\":");
+        },
+        1,
+    );
+    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!((answer.status, answer.body), (200, b"{\"name\":".to_vec()));
+    thread.join().unwrap();
+}
+
+#[test]
+fn an_answer_without_end_is_read_to_its_bound() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n");
+            let junk = "x".repeat(1 << 20);
+            while wire.reader.get_mut().write_all(junk.as_bytes()).is_ok() {}
+        },
+        1,
+    );
+    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!(answer.body.len(), MAX_BODY);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_head_without_end_is_an_error() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.answer("HTTP/1.1 200 OK\r\n");
+            while wire.reader.get_mut().write_all(b"X-Junk: junk\r\n").is_ok() {}
+        },
+        1,
+    );
+    assert!(transport().exchange(&request(Method::Put, &url, Body::Empty)).is_err());
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_is_no_http_is_an_error_that_shows_no_url() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.answer("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+        },
+        1,
+    );
+    let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_is_reset_or_closed_is_broken() {
+    for end in [Wire::reset, drop as fn(Wire)] {
+        let (url, thread) = server(
+            move |mut wire| {
+                wire.head();
+                end(wire);
+            },
+            1,
+        );
+        let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+        assert!(matches!(error, TransportError::Broken(_)), "{error:?}");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_in_mid_body_is_broken() {
+    let content = RandomContent::new(Seed::new(2), 64 << 20);
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.body(1 << 20);
+            wire.reset();
+        },
+        1,
+    );
+    let error = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
+    assert!(matches!(error, TransportError::Broken(_)), "{error:?}");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_answers_nothing_has_stalled() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.wait_for_end();
+        },
+        1,
+    );
+    let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+    assert!(matches!(error, TransportError::Stalled(_)), "{error:?}");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_takes_nothing_has_stalled() {
+    let content = RandomContent::new(Seed::new(3), 1 << 30);
+    let (hold, released) = mpsc::channel::<()>();
+    let (url, thread) = server(
+        move |mut wire| {
+            wire.head();
+            let _ = released.recv();
+        },
+        1,
+    );
+    let error = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
+    assert!(matches!(error, TransportError::Stalled(_)), "{error:?}");
+    drop(hold);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_transfer_that_moves_is_never_cut_however_slow() {
+    let content = RandomContent::new(Seed::new(4), 8 << 20);
+    let began = Instant::now();
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            for _ in 0..16 {
+                wire.body(512 << 10);
+                std::thread::sleep(QUICK / 4);
+            }
+            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        },
+        1,
+    );
+    let answer = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(began.elapsed() > 3 * QUICK, "the transfer took many times the stall's time");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_requests_own_time_bounds_it() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.wait_for_end();
+        },
+        1,
+    );
+    let patient = HttpTransport::new(HttpConfig::for_uploads(1));
+    let request = Request { timeout: QUICK, ..request(Method::Put, &url, Body::Empty) };
+    assert_eq!(patient.exchange(&request), Err(TransportError::TimedOut));
+    thread.join().unwrap();
+}
+
+#[test]
+fn nobody_there_is_a_connection_that_could_not_be_made() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for url in [format!("http://127.0.0.1:{port}/"), "http://no-such-host.invalid/".into()] {
+        let error = transport().exchange(&request(Method::Get, &url, Body::Empty)).unwrap_err();
+        assert!(matches!(error, TransportError::Connect(_)), "{url}: {error:?}");
+    }
+}
+
+#[test]
+fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
+    struct Unreadable;
+    impl Content for Unreadable {
+        fn size(&self) -> u64 {
+            10
+        }
+        fn crc32c(&self) -> crate::content::Crc32c {
+            crate::content::Crc32c::new(0)
+        }
+        fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is gone"))
+        }
+    }
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.wait_for_end();
+        },
+        1,
+    );
+    let body = Body::Rest { content: &Unreadable, offset: 0, observer: &() };
+    let error = transport().exchange(&request(Method::Put, &url, body)).unwrap_err();
+    assert_eq!(error, TransportError::Content("the disk is gone".into()));
+    thread.join().unwrap();
+}
+
+#[test]
+fn an_interrupt_breaks_off_what_is_under_way_and_all_that_follows_but_the_urgent() {
+    let (sender, arrived) = mpsc::channel();
+    let (url, thread) = server(
+        move |mut wire| {
+            let head = wire.head();
+            sender.send(()).unwrap();
+            match head.starts_with("delete") {
+                true => wire.answer("HTTP/1.1 499 Closed\r\nContent-Length: 0\r\n\r\n"),
+                false => wire.wait_for_end(),
+            }
+        },
+        2,
+    );
+    let transport = Arc::new(HttpTransport::new(HttpConfig::for_uploads(1)));
+    let waiting = std::thread::spawn({
+        let (transport, url) = (transport.clone(), url.clone());
+        move || transport.exchange(&request(Method::Put, &url, Body::Empty))
+    });
+    arrived.recv().unwrap();
+    transport.interrupt();
+    assert_eq!(waiting.join().unwrap(), Err(TransportError::Interrupted));
+    let later = transport.exchange(&request(Method::Put, &url, Body::Empty));
+    assert_eq!(later, Err(TransportError::Interrupted));
+    let urgent = Request { urgent: true, ..request(Method::Delete, &url, Body::Empty) };
+    assert_eq!(transport.exchange(&urgent).unwrap().status, 499);
+    thread.join().unwrap();
+}

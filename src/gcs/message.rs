@@ -1,0 +1,79 @@
+//! Texts from outside, made fit for a log line and an answer.
+
+use serde_json::Value;
+
+/// The longest text that is passed on, in characters.
+const LONGEST: usize = 300;
+
+/// What Cloud Storage says in an answer's body: the message of its JSON error
+/// (<https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes>), else the beginning of
+/// the text.
+pub(super) fn gcs_message(body: &[u8]) -> String {
+    let error: Option<Value> = serde_json::from_slice(body).ok();
+    match error.as_ref().and_then(|value| value.pointer("/error/message")?.as_str()) {
+        Some(message) => printable(message.as_bytes()),
+        None if body.is_empty() => "no message".to_owned(),
+        None => printable(body),
+    }
+}
+
+/// The beginning of a text, on one line: control characters are escaped, what follows an
+/// `upload_id=` is left out, and so is what is no UTF-8.
+pub(super) fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * LONGEST)]);
+    let mut out = String::new();
+    let (mut hidden, mut rest) = (false, text.trim());
+    while let Some(at) = rest.find("upload_id=") {
+        out.push_str(if hidden { skip_secret(&rest[..at]) } else { &rest[..at] });
+        out.push_str("upload_id=…");
+        (hidden, rest) = (true, &rest[at + "upload_id=".len()..]);
+    }
+    out.push_str(if hidden { skip_secret(rest) } else { rest });
+    let escape = |c: char| match c {
+        c if c.is_control() => c.escape_default().collect::<String>(),
+        c => c.to_string(),
+    };
+    let shortened: String = out.chars().take(LONGEST).map(escape).collect();
+    if out.chars().count() > LONGEST { shortened + "…" } else { shortened }
+}
+
+/// What follows the value of a query's parameter.
+fn skip_secret(text: &str) -> &str {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || "-._~%".contains(c));
+    text.find(ends).map_or("", |end| &text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_json_error_is_passed_on() {
+        let body = br#"{"error":{"code":403,"message":"no access","errors":[]}}"#;
+        assert_eq!(gcs_message(body), "no access");
+    }
+
+    #[test]
+    fn any_other_body_is_quoted() {
+        assert_eq!(gcs_message(b"  Not Found\r\n"), "Not Found");
+        assert_eq!(gcs_message(b""), "no message");
+        assert_eq!(gcs_message(br#"{"error":"x"}"#), r#"{"error":"x"}"#);
+    }
+
+    #[test]
+    fn a_text_stays_on_its_line_and_short() {
+        assert_eq!(printable(b"a\nb\x1b[31m"), "a\\nb\\u{1b}[31m");
+        let long = printable("ü".repeat(1 << 20).as_bytes());
+        assert!(long.chars().count() <= LONGEST + 1 && long.ends_with('…'));
+        assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_sessions_secret_is_left_out() {
+        assert_eq!(printable(b"no session upload_id=AbC-1_2%2F."), "no session upload_id=…");
+        assert_eq!(
+            printable(b"u?upload_id=s3cret&x=1 upload_id=t"),
+            "u?upload_id=…&x=1 upload_id=…"
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! A Cloud Storage that answers from a script, on a clock that nobody waits for: what the tests of
+//! the state machine are written with. Never part of the product.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::content::{Content, RandomContent, Seed};
+
+use super::credentials::{AccessToken, CredentialsError, TokenSource};
+use super::timing::Timing;
+use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
+use super::{Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
+
+pub(super) const SECRET: &str = "s3cr3t-session";
+const KIB: u64 = 1 << 10;
+
+/// What the scripted Cloud Storage does with one request.
+pub(super) struct Reaction {
+    /// How many bytes of the body it takes before it answers.
+    takes: u64,
+    outcome: Result<Answer, TransportError>,
+    interrupts: bool,
+}
+
+impl Reaction {
+    pub(super) fn taking(self, takes: u64) -> Self {
+        Self { takes, ..self }
+    }
+
+    pub(super) fn range(self, range: &str) -> Self {
+        self.with(|answer| answer.range = Some(range.into()))
+    }
+
+    pub(super) fn retry_after(self, value: &str) -> Self {
+        self.with(|answer| answer.retry_after = Some(value.into()))
+    }
+
+    pub(super) fn body(self, body: &str) -> Self {
+        self.with(|answer| answer.body = body.into())
+    }
+
+    pub(super) fn location(self, location: Option<&str>) -> Self {
+        self.with(|answer| answer.location = location.map(Into::into))
+    }
+
+    pub(super) fn interrupting(self) -> Self {
+        Self { interrupts: true, ..self }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Answer)) -> Self {
+        change(self.outcome.as_mut().expect("an answer"));
+        self
+    }
+}
+
+pub(super) fn status(status: u16) -> Reaction {
+    let answer = Answer { status, ..Answer::default() };
+    Reaction { takes: u64::MAX, outcome: Ok(answer), interrupts: false }
+}
+
+pub(super) fn opened() -> Reaction {
+    status(200).location(Some(&format!("http://gcs.test/upload/x?upload_id={SECRET}")))
+}
+
+pub(super) fn persisted(bytes: u64) -> Reaction {
+    match bytes.checked_sub(1) {
+        None => status(308),
+        Some(last) => status(308).range(&format!("bytes=0-{last}")),
+    }
+}
+
+pub(super) fn fails(error: TransportError) -> Reaction {
+    Reaction { takes: u64::MAX, outcome: Err(error), interrupts: false }
+}
+
+pub(super) fn breaks() -> Reaction {
+    fails(TransportError::Broken("reset by peer".into()))
+}
+
+/// A test's upload and the script that it runs against.
+pub(super) struct Play {
+    content: RandomContent,
+    script: VecDeque<(String, Reaction)>,
+    tokens: Arc<Tokens>,
+    timeout: Duration,
+}
+
+/// A request as it came: its header fields and its body, but for the content.
+pub(super) struct Seen {
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// What came of a [`Play`].
+pub(super) struct Outcome {
+    pub(super) result: Result<Uploaded, UploadError>,
+    pub(super) pauses: Vec<Duration>,
+    pub(super) renewals: u32,
+    pub(super) requests: Vec<Seen>,
+}
+
+impl Play {
+    pub(super) fn of_kib(kib: u64) -> Self {
+        Self::of(kib * KIB)
+    }
+
+    pub(super) fn of(size: u64) -> Self {
+        Self {
+            content: RandomContent::new(Seed::new(1), size),
+            script: VecDeque::new(),
+            tokens: Arc::new(Tokens::none()),
+            timeout: Duration::from_secs(300),
+        }
+    }
+
+    pub(super) fn with_tokens(mut self, tokens: &[&str]) -> Self {
+        self.tokens = Arc::new(Tokens::of(tokens));
+        self
+    }
+
+    pub(super) fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The next request must be this one, and gets this reaction.
+    pub(super) fn on(mut self, request: &str, reaction: Reaction) -> Self {
+        self.script.push_back((request.to_owned(), reaction));
+        self
+    }
+
+    /// The object resource that Cloud Storage would answer.
+    pub(super) fn resource(&self) -> Value {
+        json!({
+            "bucket": "bucket", "name": "name", "generation": "7", "contentType": "text/plain",
+            "size": self.content.size().to_string(), "crc32c": self.content.crc32c(),
+        })
+    }
+
+    pub(super) fn done(&self) -> Reaction {
+        status(200).body(&self.resource().to_string())
+    }
+
+    /// An answer that shows another object: `field` has another value.
+    pub(super) fn done_but(&self, field: &str, value: &str) -> Reaction {
+        let mut resource = self.resource();
+        resource[field] = value.into();
+        status(200).body(&resource.to_string())
+    }
+
+    /// As [`on`](Self::on), with the answer that the upload is done.
+    pub(super) fn done_on(self, request: &str) -> Self {
+        let done = self.done();
+        self.on(request, done)
+    }
+
+    /// Uploads, and checks that the script was played to its end.
+    pub(super) fn run(self) -> Outcome {
+        let timing = Arc::new(VirtualTiming::default());
+        let stage = Arc::new(Stage {
+            script: Mutex::new(self.script),
+            requests: Mutex::default(),
+            timing: timing.clone(),
+        });
+        let second = Duration::from_secs(1);
+        let client = Client {
+            endpoint: Endpoint::emulator("gcs.test").unwrap(),
+            bucket: "bucket".into(),
+            retry: Retry { initial_wait: second, longest_wait: 8 * second },
+            transport: stage.clone(),
+            tokens: self.tokens.clone(),
+            timing: timing.clone(),
+            refusal: Mutex::default(),
+        };
+        let object = NewObject {
+            name: "name".into(),
+            content_type: "text/plain".into(),
+            metadata: Default::default(),
+        };
+        let result = client.upload(&object, &self.content, self.timeout, &());
+        let left: Vec<_> = stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
+        assert!(left.is_empty(), "never asked: {left:?}; came to {result:?}");
+        if let Err(error) = &result {
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
+        }
+        let pauses = timing.pauses.lock().unwrap().clone();
+        let renewals = self.tokens.renewals.lock().unwrap().to_owned();
+        let requests = std::mem::take(&mut *stage.requests.lock().unwrap());
+        Outcome { result, pauses, renewals, requests }
+    }
+
+    pub(super) fn uploads(self) -> (Uploaded, Vec<Duration>) {
+        let outcome = self.run();
+        (outcome.result.expect("the upload succeeds"), outcome.pauses)
+    }
+
+    pub(super) fn fails(self) -> UploadError {
+        self.run().result.expect_err("the upload fails")
+    }
+}
+
+struct Stage {
+    script: Mutex<VecDeque<(String, Reaction)>>,
+    requests: Mutex<Vec<Seen>>,
+    timing: Arc<VirtualTiming>,
+}
+
+impl Transport for Stage {
+    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+        let seen = describe(request);
+        let (expected, reaction) =
+            self.script.lock().unwrap().pop_front().unwrap_or_else(|| panic!("unexpected: {seen}"));
+        assert_eq!(seen, expected);
+        let mut body = Vec::new();
+        match request.body {
+            Body::Empty => {}
+            Body::Bytes(bytes) => body.extend_from_slice(bytes),
+            Body::Rest { content, mut offset, observer } => {
+                let mut buffer = [0; 64 << 10];
+                let mut left = reaction.takes;
+                while left > 0 {
+                    let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let count = content.read_at(offset, &mut buffer[..most]).unwrap() as u64;
+                    if count == 0 {
+                        break;
+                    }
+                    observer.sent(count);
+                    (offset, left) = (offset + count, left - count);
+                }
+            }
+        }
+        let headers = request.headers.clone();
+        self.requests.lock().unwrap().push(Seen { headers, body });
+        if reaction.interrupts {
+            self.timing.interrupt();
+        }
+        reaction.outcome
+    }
+
+    fn interrupt(&self) {}
+}
+
+/// `start`, `put RANGE`, `look`, `cancel` or `remove GENERATION`; urgent ones must be those that
+/// follow giving up.
+fn describe(request: &Request<'_>) -> String {
+    let range = || {
+        let header = request.headers.iter().find(|(name, _)| *name == "content-range");
+        header.map_or("without a range", |(_, value)| value)
+    };
+    match (request.method, request.url.contains("upload_id=")) {
+        (Method::Post, false) => "start".into(),
+        (Method::Put, true) => format!("put {}", range()),
+        (Method::Get, false) => "look".into(),
+        (Method::Delete, true) => "cancel".into(),
+        (Method::Delete, false) => {
+            format!("remove {}", request.url.rsplit('=').next().unwrap_or_default())
+        }
+        (method, _) => format!("{method:?} {}", request.url),
+    }
+}
+
+struct VirtualTiming {
+    began: Instant,
+    elapsed: Mutex<Duration>,
+    pauses: Mutex<Vec<Duration>>,
+    interrupted: AtomicBool,
+}
+
+impl Default for VirtualTiming {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            elapsed: Mutex::default(),
+            pauses: Mutex::default(),
+            interrupted: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Timing for VirtualTiming {
+    fn now(&self) -> Instant {
+        self.began + *self.elapsed.lock().unwrap()
+    }
+
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + *self.elapsed.lock().unwrap()
+    }
+
+    fn pause(&self, wait: Duration) -> bool {
+        *self.elapsed.lock().unwrap() += wait;
+        self.pauses.lock().unwrap().push(wait);
+        !self.interrupted()
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// The longest wait that the bound allows, so that tests can state it.
+    fn random(&self) -> f64 {
+        1.0
+    }
+}
+
+struct Tokens {
+    left: Mutex<VecDeque<String>>,
+    renewals: Mutex<u32>,
+}
+
+impl Tokens {
+    fn none() -> Self {
+        Self::of(&[])
+    }
+
+    fn of(tokens: &[&str]) -> Self {
+        let left = Mutex::new(tokens.iter().map(|&t| t.to_owned()).collect());
+        Self { left, renewals: Mutex::new(0) }
+    }
+
+    fn first(&self) -> Option<AccessToken> {
+        self.left.lock().unwrap().front().cloned().map(AccessToken::new)
+    }
+}
+
+impl TokenSource for Tokens {
+    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+        Ok(self.first())
+    }
+
+    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+        assert_eq!(self.first().as_ref(), Some(rejected));
+        *self.renewals.lock().unwrap() += 1;
+        self.left.lock().unwrap().pop_front();
+        self.first().map(Some).ok_or_else(|| CredentialsError {
+            source_name: "the script".into(),
+            reason: "there is no other token".into(),
+        })
+    }
+
+    fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,100 @@
+//! A resumable upload's session, and the offsets that Cloud Storage states for it
+//! (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads>).
+
+use std::fmt;
+
+/// A session's URI. Whoever holds it may write the object, so it is shown to nobody: its `Debug`
+/// form hides it, and it has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Session(String);
+
+impl Session {
+    pub(super) fn new(uri: String) -> Self {
+        Self(uri)
+    }
+
+    /// The URI itself, for the request that is made to it.
+    pub(super) fn uri(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(…)")
+    }
+}
+
+/// How many bytes a 308 says are persisted: `Range: bytes=0-N` means N + 1, no header means none.
+/// `None` if the header makes no sense for an object of `size` bytes.
+pub(super) fn persisted(range: Option<&str>, size: u64) -> Option<u64> {
+    let Some(range) = range else { return Some(0) };
+    let last = range.trim().strip_prefix("bytes=0-")?;
+    if !last.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let persisted = last.parse::<u64>().ok()?.checked_add(1)?;
+    (persisted <= size).then_some(persisted)
+}
+
+/// The `Content-Range` of the bytes from `offset` to the end. An empty rest has no range of its
+/// own: it is written like a status query, and finishes an object of no bytes.
+pub(super) fn content_range(offset: u64, size: u64) -> String {
+    match size.checked_sub(1) {
+        Some(last) if offset <= last => format!("bytes {offset}-{last}/{size}"),
+        _ => status_query(size),
+    }
+}
+
+/// The `Content-Range` of a status query.
+pub(super) fn status_query(size: u64) -> String {
+    format!("bytes */{size}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_states_what_is_persisted() {
+        assert_eq!(persisted(None, 10), Some(0));
+        assert_eq!(persisted(Some("bytes=0-0"), 10), Some(1));
+        assert_eq!(persisted(Some("bytes=0-9"), 10), Some(10));
+    }
+
+    #[test]
+    fn a_senseless_range_states_nothing() {
+        for range in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=0-",
+            "bytes=0-10",
+            "bytes=5-2",
+            "bytes=1-5",
+            "bytes=0--1",
+            "bytes=0-+1",
+            "bytes=0-x",
+            "0-5",
+            "bytes=0-18446744073709551615",
+            "bytes=0-5,7-9",
+            "bytes=0-99999999999999999999",
+        ] {
+            assert_eq!(persisted(Some(range), 10), None, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn content_ranges_go_to_the_end() {
+        assert_eq!(content_range(0, 10), "bytes 0-9/10");
+        assert_eq!(content_range(9, 10), "bytes 9-9/10");
+        assert_eq!(content_range(0, 0), "bytes */0");
+        assert_eq!(content_range(10, 10), "bytes */10");
+    }
+
+    #[test]
+    fn a_session_is_not_shown() {
+        let session = Session::new("http://h/u?upload_id=secret".into());
+        assert!(!format!("{session:?}").contains("secret"));
+    }
+}

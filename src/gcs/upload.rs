@@ -1,0 +1,608 @@
+//! One upload, from the first request to the last answer: the state machine.
+//!
+//! ```text
+//!            ┌──────────────── session gone ────────────────┐
+//!            ▼                                              │
+//!   ──▶    Start ── session ──▶ Send ── broke, 5xx … ──▶ Query ──┐
+//!            │                   ▲ │ ▲                      │    │ broke, 5xx …
+//!          taken                 │ │ └─── 308: offset ──────┤◀───┘
+//!            ▼                308│ │ 200                200 │
+//!        Identify ── ours ───────┼─▶ Done ◀─────────────────┘
+//! ```
+//!
+//! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
+//! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
+//! object is there all the same.
+//!
+//! Nothing is ever inferred from what was sent: how far the object has come is what Cloud Storage
+//! says, and it is done when Cloud Storage shows it with the size and the checksum of the content.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+
+use crate::content::Content;
+
+use super::backoff::{BackOff, retry_after};
+use super::client::Client;
+use super::message::{gcs_message, printable};
+use super::session::{Session, content_range, persisted, status_query};
+use super::transport::{Answer, Body, Method, Request, TransportError};
+use super::verdict::{Step, Verdict, verdict};
+use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+
+/// How many sessions may be lost, and how many answers not understood, before it is enough.
+const PATIENCE: u32 = 5;
+/// How long each request may take that is made after giving up.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Where an upload stands.
+#[derive(Clone, Debug)]
+enum State {
+    Start,
+    Send(Session, u64),
+    Query(Session, Cause),
+    Identify,
+    Done(Object),
+}
+
+impl State {
+    fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Send(session, _) | Self::Query(session, _) => Some(session),
+            Self::Start | Self::Identify | Self::Done(_) => None,
+        }
+    }
+}
+
+/// What a request came to, when the upload can go on from it.
+enum Reply {
+    Success(Answer),
+    Persisted(u64),
+    SessionGone,
+    Taken,
+    Again(Fault),
+}
+
+/// Why a request has to be made again.
+struct Fault {
+    cause: Cause,
+    retry_after: Option<Duration>,
+    text: String,
+}
+
+/// Why the upload cannot go on.
+struct Failure {
+    kind: ErrorKind,
+    status: Option<u16>,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: ErrorKind, message: String) -> Self {
+        Self { kind, status: None, message, hint: None }
+    }
+}
+
+type Next = Result<State, Failure>;
+
+/// An upload under way.
+pub(super) struct Upload<'a> {
+    client: &'a Client,
+    object: &'a NewObject,
+    content: &'a dyn Content,
+    tally: &'a Tally<'a>,
+    began: Instant,
+    deadline: Instant,
+    back_off: BackOff,
+    resumed: u32,
+    retried: u32,
+    lost_sessions: u32,
+    misunderstood: u32,
+    renewed: bool,
+    persisted: u64,
+    last_fault: Option<String>,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        object: &'a NewObject,
+        content: &'a dyn Content,
+        timeout: Duration,
+        tally: &'a Tally<'a>,
+    ) -> Self {
+        let began = client.timing.now();
+        Self {
+            client,
+            object,
+            content,
+            tally,
+            began,
+            deadline: began + timeout,
+            back_off: BackOff::new(client.retry.initial_wait, client.retry.longest_wait),
+            resumed: 0,
+            retried: 0,
+            lost_sessions: 0,
+            misunderstood: 0,
+            renewed: false,
+            persisted: 0,
+            last_fault: None,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
+        let mut state = State::Start;
+        loop {
+            let session = state.session().cloned();
+            let next = match state {
+                State::Start => self.start(),
+                State::Send(session, offset) => self.send(session, offset),
+                State::Query(session, cause) => self.query(session, cause),
+                State::Identify => self.identify(),
+                State::Done(object) => return Ok(self.uploaded(object)),
+            };
+            state = match next {
+                Ok(next) => next,
+                Err(failure) => return self.give_up(session, failure),
+            };
+        }
+    }
+
+    /// Opens a session.
+    fn start(&mut self) -> Next {
+        let url = self.client.endpoint.start(&self.client.bucket, &self.object.name);
+        let metadata = self.object.to_json(self.content.crc32c());
+        let headers = vec![
+            ("content-type", "application/json; charset=utf-8".into()),
+            ("x-upload-content-type", self.object.content_type.clone()),
+            ("x-upload-content-length", self.content.size().to_string()),
+        ];
+        let body = Body::Bytes(metadata.as_bytes());
+        match self.request(Step::Start, Method::Post, &url, headers, body)? {
+            Reply::Success(answer) => self.opened(&answer),
+            Reply::Taken => Ok(State::Identify),
+            Reply::Again(fault) => self.wait(fault).map(|_| State::Start),
+            Reply::Persisted(_) | Reply::SessionGone => unreachable!("no verdict on a start"),
+        }
+    }
+
+    fn opened(&self, answer: &Answer) -> Next {
+        let nonsense = |what: String| {
+            let message =
+                format!("{} was answered with a Location that {what}", self.tried(Step::Start));
+            Failure::new(ErrorKind::Protocol, message)
+        };
+        let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
+        match self.client.endpoint.session(location) {
+            Ok(session) => Ok(State::Send(session, 0)),
+            Err(error) => Err(nonsense(error.to_string())),
+        }
+    }
+
+    /// Sends everything from `offset` on.
+    fn send(&mut self, session: Session, offset: u64) -> Next {
+        let (content, size) = (self.content, self.content.size());
+        let headers = vec![("content-range", content_range(offset, size))];
+        self.tally.begin(offset, size);
+        let body = match size {
+            0 => Body::Empty,
+            _ => Body::Rest { content, offset, observer: self.tally },
+        };
+        match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
+            Reply::Success(answer) => self.finished(Step::Send, session, &answer),
+            Reply::Persisted(persisted) => self.continued(session, persisted),
+            Reply::SessionGone => self.start_over(Step::Send),
+            Reply::Taken => Ok(State::Identify),
+            Reply::Again(fault) => Ok(State::Query(session, self.wait(fault)?)),
+        }
+    }
+
+    /// Everything was sent, and Cloud Storage has kept a part of it.
+    fn continued(&mut self, session: Session, persisted: u64) -> Next {
+        let progress = persisted > self.persisted;
+        self.note_persisted(persisted);
+        if progress && persisted < self.content.size() {
+            return Ok(self.resume(session, Cause::Incomplete));
+        }
+        let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
+        let fault = Fault { cause: Cause::Incomplete, retry_after: None, text };
+        Ok(State::Query(session, self.wait(fault)?))
+    }
+
+    /// Asks how much is persisted.
+    fn query(&mut self, session: Session, cause: Cause) -> Next {
+        let headers = vec![("content-range", status_query(self.content.size()))];
+        match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
+            Reply::Success(answer) => self.finished(Step::Query, session, &answer),
+            Reply::Persisted(persisted) => {
+                if persisted == self.content.size() && persisted > 0 {
+                    return self.continued(session, persisted);
+                }
+                self.note_persisted(persisted);
+                Ok(self.resume(session, cause))
+            }
+            Reply::SessionGone => self.start_over(Step::Query),
+            Reply::Taken => Ok(State::Identify),
+            Reply::Again(fault) => {
+                self.wait(fault)?;
+                Ok(State::Query(session, cause))
+            }
+        }
+    }
+
+    fn resume(&mut self, session: Session, cause: Cause) -> State {
+        self.resumed += 1;
+        debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
+        self.tally.observer.resuming(cause, self.persisted);
+        State::Send(session, self.persisted)
+    }
+
+    /// The session is no more, and what it had is lost.
+    fn start_over(&mut self, step: Step) -> Next {
+        self.lost_sessions += 1;
+        let text = format!("the session was gone at {}", self.tried(step));
+        if self.lost_sessions >= PATIENCE {
+            let message = format!("{text}, for the {PATIENCE}th time");
+            return Err(Failure::new(ErrorKind::Protocol, message));
+        }
+        self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
+        self.note_persisted(0);
+        Ok(State::Start)
+    }
+
+    /// Cloud Storage says that the object is there: believes it when it is the right one.
+    fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
+        let object = match Object::from_json(&answer.body) {
+            Ok(object) => object,
+            Err(error) => {
+                let fault = self.misunderstood(step, answer, &error)?;
+                return Ok(State::Query(session, self.wait(fault)?));
+            }
+        };
+        match self.differences(&object) {
+            None => Ok(State::Done(object)),
+            Some(differences) => Err(self.wrong_object(step, &object, &differences)),
+        }
+    }
+
+    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost.
+    fn identify(&mut self) -> Next {
+        let url = self.client.endpoint.object(&self.client.bucket, &self.object.name);
+        match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
+            Reply::Success(answer) => match Object::from_json(&answer.body) {
+                Ok(object) => self.identified(object),
+                Err(error) => {
+                    let fault = self.misunderstood(Step::Look, &answer, &error)?;
+                    self.wait(fault).map(|_| State::Identify)
+                }
+            },
+            Reply::Again(fault) => self.wait(fault).map(|_| State::Identify),
+            Reply::Persisted(_) | Reply::SessionGone | Reply::Taken => {
+                unreachable!("no verdict on a look")
+            }
+        }
+    }
+
+    fn identified(&self, object: Object) -> Next {
+        match self.differences(&object) {
+            None => Ok(State::Done(object)),
+            Some(differences) => {
+                let message = format!("another object has this name: {differences}");
+                Err(Failure::new(ErrorKind::Conflict, message))
+            }
+        }
+    }
+
+    /// In what an object is not the one that was sent, if in anything.
+    fn differences(&self, object: &Object) -> Option<String> {
+        let mut differences = Vec::new();
+        let mut compare = |what: &str, theirs: String, ours: String| {
+            if theirs != ours {
+                let theirs = printable(theirs.as_bytes());
+                differences.push(format!("its {what} is {theirs} and not {ours}"));
+            }
+        };
+        compare("bucket", object.bucket.clone(), self.client.bucket.clone());
+        compare("name", object.name.clone(), self.object.name.clone());
+        compare("size", object.size.to_string(), self.content.size().to_string());
+        compare("CRC32C", object.crc32c.to_string(), self.content.crc32c().to_string());
+        (!differences.is_empty()).then(|| differences.join(", "))
+    }
+
+    /// Cloud Storage has made something else of the bytes. It must not stay.
+    fn wrong_object(&self, step: Step, object: &Object, differences: &str) -> Failure {
+        let removed = self.client.remove(&self.object.name, &object.generation, LAST_WORDS);
+        let what_now = match removed {
+            Ok(()) => "it has been deleted again".to_owned(),
+            Err(error) => format!("it could not be deleted: {error}"),
+        };
+        let message = format!(
+            "{} was answered with an object that is not the one sent ({differences}); {what_now}",
+            self.tried(step),
+        );
+        Failure::new(ErrorKind::Protocol, message)
+    }
+
+    fn misunderstood(
+        &mut self,
+        step: Step,
+        answer: &Answer,
+        error: &str,
+    ) -> Result<Fault, Failure> {
+        self.misunderstood += 1;
+        let text = format!(
+            "{} was answered {} with {} bytes that are no object resource: {}",
+            self.tried(step),
+            answer.status,
+            answer.body.len(),
+            printable(error.as_bytes()),
+        );
+        if self.misunderstood >= PATIENCE {
+            return Err(Failure::new(ErrorKind::Protocol, text));
+        }
+        Ok(Fault { cause: Cause::Unreadable, retry_after: None, text })
+    }
+
+    /// Makes a request, and sorts what comes of it.
+    fn request(
+        &mut self,
+        step: Step,
+        method: Method,
+        url: &str,
+        mut headers: Vec<(&'static str, String)>,
+        body: Body<'_>,
+    ) -> Result<Reply, Failure> {
+        if self.client.timing.interrupted() {
+            return Err(self.interrupted());
+        }
+        let timeout = self.deadline.saturating_duration_since(self.client.timing.now());
+        if timeout.is_zero() {
+            return Err(self.out_of_time());
+        }
+        let credentials = |e: super::credentials::CredentialsError| {
+            Failure::new(ErrorKind::Credentials, e.to_string())
+        };
+        let token = self.client.tokens.token().map_err(credentials)?;
+        headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
+        let request = Request { method, url, headers, body, timeout, urgent: false };
+        let answer = match self.client.transport.exchange(&request) {
+            Ok(answer) => answer,
+            Err(error) => return self.unanswered(step, error),
+        };
+        if verdict(step, answer.status) != Verdict::Unauthorized {
+            return self.sort(step, answer);
+        }
+        let refused = self.refused(step, &answer);
+        let Some(token) = token.filter(|_| !self.renewed) else { return Err(refused) };
+        self.renewed = true;
+        match self.client.tokens.renew(&token).map_err(credentials)? {
+            None => Err(refused),
+            Some(_) => Ok(Reply::Again(Fault {
+                cause: Cause::Unauthorized,
+                retry_after: None,
+                text: refused.message,
+            })),
+        }
+    }
+
+    fn sort(&mut self, step: Step, answer: Answer) -> Result<Reply, Failure> {
+        match verdict(step, answer.status) {
+            Verdict::Success => Ok(Reply::Success(answer)),
+            Verdict::Persisted => match persisted(answer.range.as_deref(), self.content.size()) {
+                Some(persisted) => Ok(Reply::Persisted(persisted)),
+                None => {
+                    let range = printable(answer.range.unwrap_or_default().as_bytes());
+                    let text = format!("{} was answered with Range {range}", self.tried(step));
+                    Err(Failure::new(ErrorKind::Protocol, text))
+                }
+            },
+            Verdict::SessionGone => Ok(Reply::SessionGone),
+            Verdict::Taken => Ok(Reply::Taken),
+            Verdict::Transient => {
+                let now = self.client.timing.time_of_day();
+                let asked = answer.retry_after.as_deref();
+                Ok(Reply::Again(Fault {
+                    cause: Cause::Status(answer.status),
+                    retry_after: asked.and_then(|value| retry_after(value, now)),
+                    text: self.refused(step, &answer).message,
+                }))
+            }
+            Verdict::Refused | Verdict::Unauthorized => Err(self.refused(step, &answer)),
+            Verdict::Nonsense => {
+                let text = format!("{} was answered with {}", self.tried(step), answer.status);
+                Err(Failure {
+                    status: Some(answer.status),
+                    ..Failure::new(ErrorKind::Protocol, text)
+                })
+            }
+        }
+    }
+
+    fn unanswered(&self, step: Step, error: TransportError) -> Result<Reply, Failure> {
+        let text = format!("{}: {error}", self.tried(step));
+        let cause = match error {
+            TransportError::Connect(_) => Cause::Connect,
+            TransportError::Broken(_) => Cause::Broken,
+            TransportError::Stalled(_) => Cause::Stalled,
+            TransportError::TimedOut => return Err(self.out_of_time()),
+            TransportError::Interrupted => return Err(self.interrupted()),
+            TransportError::Tls(_) | TransportError::Protocol(_) | TransportError::Content(_) => {
+                return Err(Failure::new(ErrorKind::Protocol, text));
+            }
+        };
+        Ok(Reply::Again(Fault { cause, retry_after: None, text }))
+    }
+
+    fn refused(&self, step: Step, answer: &Answer) -> Failure {
+        let message = format!(
+            "{} was answered {}: {}",
+            self.tried(step),
+            answer.status,
+            gcs_message(&answer.body),
+        );
+        let bucket = &self.client.bucket;
+        let hint = match (answer.status, step) {
+            (401, _) => {
+                Some("run `gcs-uploader check` to see which credentials are used".to_owned())
+            }
+            (403, Step::Look) => {
+                Some(format!("grant the identity storage.objects.get on the bucket {bucket}"))
+            }
+            (403, _) => {
+                Some(format!("grant the identity storage.objects.create on the bucket {bucket}"))
+            }
+            (404, Step::Start) => {
+                Some(format!("check that the bucket {bucket} exists and GCS_BUCKET names it"))
+            }
+            _ => None,
+        };
+        Failure { kind: ErrorKind::Refused, status: Some(answer.status), message, hint }
+    }
+
+    /// Waits before a request is made again; returns why.
+    fn wait(&mut self, fault: Fault) -> Result<Cause, Failure> {
+        let jittered = self.back_off.next(self.client.timing.random());
+        let wait = jittered.max(fault.retry_after.unwrap_or_default());
+        debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
+        self.last_fault = Some(fault.text);
+        if wait >= self.deadline.saturating_duration_since(self.client.timing.now()) {
+            return Err(self.out_of_time());
+        }
+        self.retried += 1;
+        self.tally.observer.retrying(fault.cause, wait);
+        match self.client.timing.pause(wait) {
+            true => Ok(fault.cause),
+            false => Err(self.interrupted()),
+        }
+    }
+
+    fn note_persisted(&mut self, persisted: u64) {
+        if persisted > self.persisted {
+            self.back_off.reset();
+        }
+        self.persisted = persisted;
+        self.tally.observer.persisted(persisted);
+    }
+
+    fn out_of_time(&self) -> Failure {
+        let given = self.deadline.saturating_duration_since(self.began);
+        let last = match &self.last_fault {
+            Some(fault) => format!("; the last that happened: {fault}"),
+            None => String::new(),
+        };
+        let message = format!("not finished within {given:?}{last}");
+        let hint = "look at the network between here and Cloud Storage, or raise UPLOAD_TIMEOUT";
+        Failure { hint: Some(hint.into()), ..Failure::new(ErrorKind::TimedOut, message) }
+    }
+
+    fn interrupted(&self) -> Failure {
+        let message = "the uploader was told to stop".to_owned();
+        Failure::new(ErrorKind::Interrupted, message)
+    }
+
+    /// Cancels the session, and finds out whether there is an object all the same: the last answer
+    /// may have been the one that was lost.
+    fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
+        let cancelled = session.is_some_and(|s| self.client.cancel(s.uri(), LAST_WORDS));
+        let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
+        let mut absent = cancelled || never_whole;
+        if !absent {
+            match self.client.look(&self.object.name, LAST_WORDS) {
+                Ok(Some(object)) if self.differences(&object).is_none() => {
+                    return Ok(self.uploaded(object));
+                }
+                Ok(found) => absent = found.is_none(),
+                Err(error) => debug!("{}: {error}", self.object.name),
+            }
+        }
+        if !absent {
+            warn!("{}: the upload failed, and an object may be there", self.object.name);
+        }
+        Err(UploadError {
+            kind: failure.kind,
+            message: failure.message,
+            hint: failure.hint,
+            status: failure.status,
+            retried: self.retried,
+            persisted: self.persisted,
+            elapsed: self.elapsed(),
+            absent,
+        })
+    }
+
+    fn uploaded(&self, object: Object) -> Uploaded {
+        self.tally.observer.persisted(object.size);
+        Uploaded {
+            object,
+            resumed: self.resumed,
+            retried: self.retried,
+            bytes_sent: self.tally.bytes(),
+            elapsed: self.elapsed(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.client.timing.now().saturating_duration_since(self.began)
+    }
+
+    /// The request of a step, for a person: without the query, in which a session's secret lies.
+    fn tried(&self, step: Step) -> String {
+        let endpoint = &self.client.endpoint;
+        let bucket = &self.client.bucket;
+        match step {
+            Step::Start => format!("POST {endpoint}/upload/storage/v1/b/{bucket}/o"),
+            Step::Send => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the data)"),
+            Step::Query => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the status)"),
+            Step::Look => format!("GET {}", endpoint.object(bucket, &self.object.name)),
+        }
+    }
+}
+
+/// Counts what is sent, on its way to the observer.
+pub(super) struct Tally<'a> {
+    observer: &'a dyn Observer,
+    bytes: AtomicU64,
+    missing: AtomicU64,
+    complete: AtomicBool,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(observer: &'a dyn Observer) -> Self {
+        let (bytes, missing) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { observer, bytes, missing, complete: AtomicBool::new(false) }
+    }
+
+    /// The content from `offset` on is about to be sent.
+    fn begin(&self, offset: u64, size: u64) {
+        self.missing.store(size - offset, Ordering::Relaxed);
+        if offset == size {
+            self.complete.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How many bytes were sent, those sent again included.
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last byte was ever sent: before that, there can be no object.
+    fn complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Tally<'_> {
+    fn sent(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.missing.fetch_sub(bytes, Ordering::Relaxed) == bytes {
+            self.complete.store(true, Ordering::Relaxed);
+        }
+        self.observer.sent(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

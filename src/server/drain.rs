@@ -1,0 +1,36 @@
+//! The orderly end: no more is taken in, what was taken in is finished as far as the time goes,
+//! and every client is told.
+
+use std::time::{Duration, Instant};
+
+use super::face::{Face, draining};
+
+/// How long uploads that were interrupted may take to tell their clients.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Drains: uploads that run or wait may finish within the configured time; in its last quarter
+/// none that still waits is begun; then the rest is interrupted. How many never came to an end.
+pub(super) fn drain(face: &Face) -> usize {
+    let began = Instant::now();
+    let timeout = face.config.drain_timeout;
+    face.intake.close();
+    if face.intake.wait_until_idle(began + timeout * 3 / 4) > 0 {
+        refuse_waiting(face);
+    }
+    let left = face.intake.wait_until_idle(began + timeout);
+    // Also with none left: whoever holds the uploader learns that it is over.
+    face.uploader.interrupt();
+    if left > 0 {
+        log::warn!("interrupting {left} uploads: they did not finish within {timeout:?}");
+    }
+    face.intake.wait_until_idle(Instant::now() + FAREWELL)
+}
+
+fn refuse_waiting(face: &Face) {
+    face.intake.begin_no_more();
+    while let Some(job) = face.queue.take_back() {
+        let next = face.answer(job.exchange, Err(draining()));
+        face.serve_all(next);
+        drop(job.admission);
+    }
+}

@@ -1,0 +1,169 @@
+//! What each request gets: the way from a request to its answer.
+//!
+//! Everything but an upload is answered by the thread that has the request, out of memory, and
+//! waits for nothing. An upload goes to the queue, or is refused at once.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use serde_json::json;
+use tiny_http::Request;
+
+use super::Config;
+use super::access_log;
+use super::answer::Answer;
+use super::body::Body;
+use super::exchange::{Exchange, Received};
+use super::intake::Intake;
+use super::problem::{self, Problem};
+use super::query::Order;
+use super::queue::{Job, Queue};
+use super::route::{self, Route};
+use super::strays::Strays;
+use super::turns::{Claim, Turns};
+use crate::gcs::Uploader;
+use crate::telemetry::Metrics;
+
+/// How soon a client should come back that found the queue full: a guess at when the next upload
+/// ends that is short enough to keep the workers busy.
+const QUEUE_FULL_RETRY_SECONDS: u32 = 2;
+
+/// How soon a client should come back that found the server draining: by then its connections go
+/// to another instance.
+const DRAINING_RETRY_SECONDS: u32 = 5;
+
+pub(super) type Reply = Result<Answer, Problem>;
+
+/// All that the threads of a server share.
+pub(super) struct Face {
+    pub(super) config: Config,
+    pub(super) uploader: Arc<dyn Uploader>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) queue: Queue,
+    pub(super) strays: Strays,
+    pub(super) turns: Arc<Turns>,
+}
+
+/// What is to be done about a request.
+enum Decision {
+    Answer(Reply),
+    Upload(Order),
+}
+
+impl Face {
+    /// Takes in a request that has just come; the exchange if it is to be served now.
+    pub(super) fn receive(&self, request: Request) -> Option<Exchange> {
+        match self.turns.claim(Received::new(request)) {
+            Claim::Granted(exchange) => Some(*exchange),
+            Claim::Parked => None,
+            Claim::Refused(received) => {
+                self.forgo(*received);
+                None
+            }
+        }
+    }
+
+    /// Serves a request and those parked behind it, up to the next one that is an upload.
+    pub(super) fn serve_all(&self, mut next: Option<Exchange>) {
+        while let Some(exchange) = next {
+            next = match self.decide(&exchange.received) {
+                Decision::Answer(reply) => self.answer(exchange, reply),
+                Decision::Upload(order) => self.submit(exchange, order),
+            };
+        }
+    }
+
+    /// Answers, and gives the turn to the connection's next request.
+    pub(super) fn answer(&self, exchange: Exchange, reply: Reply) -> Option<Exchange> {
+        let Exchange { received, turn } = exchange;
+        let answer = reply.unwrap_or_else(|problem| problem.into_answer(&received.id));
+        let mut answer = answer.with_header("X-Request-Id", received.id.as_str());
+        answer.last = received.last || received.cut || self.intake.is_draining();
+        let entry = access_log::Entry::of(&received);
+        let cut = received.cut;
+        let written = received.respond(&answer, &self.strays);
+        entry.write(&answer, &written, &self.metrics);
+        if cut || written.is_err() {
+            turn.end().into_iter().for_each(|received| self.forgo(received));
+            return None;
+        }
+        turn.pass()
+    }
+
+    fn forgo(&self, received: Received) {
+        self.metrics.dropped();
+        received.forgo(&self.strays);
+    }
+
+    /// Runs `work`; should it panic, says so and lives on.
+    pub(super) fn guarded<T: Default>(&self, work: impl FnOnce() -> T) -> T {
+        panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            self.metrics.panicked();
+            log::error!("caught a panic while a request was served");
+            T::default()
+        })
+    }
+
+    fn decide(&self, received: &Received) -> Decision {
+        if let Body::Unread(unread) = received.body {
+            return Decision::Answer(Err(unread.problem()));
+        }
+        let (path, query) = route::split(&received.target);
+        let order = match route::route(&received.method, path) {
+            Ok(Route::Health) => return Decision::Answer(Ok(health())),
+            Ok(Route::Ready) => return Decision::Answer(self.readiness()),
+            Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
+            Ok(Route::UploadRandom) => Order::parse(query, &self.config),
+            Err(problem) => Err(problem),
+        };
+        match order {
+            Ok(order) => Decision::Upload(order),
+            Err(problem) => Decision::Answer(Err(problem)),
+        }
+    }
+
+    /// Puts an upload into the queue; refused, it is answered at once.
+    fn submit(&self, exchange: Exchange, order: Order) -> Option<Exchange> {
+        let Some(admission) = self.intake.enter() else {
+            return self.answer(exchange, Err(draining()));
+        };
+        match self.queue.offer(Job { exchange, order, admission }) {
+            Ok(()) => None,
+            Err(job) => self.answer(job.exchange, Err(self.queue_full())),
+        }
+    }
+
+    fn readiness(&self) -> Reply {
+        let reason = match self.intake.is_draining() {
+            true => Err("draining: the server is shutting down".to_owned()),
+            false => self.uploader.ready(),
+        };
+        match reason {
+            Ok(()) => Ok(Answer::json(200, &json!({"status": "ready"}))),
+            Err(reason) => Err(Problem::new(&problem::NOT_READY, reason)),
+        }
+    }
+
+    fn metrics_page(&self) -> Answer {
+        self.metrics.set_queue_depth(self.queue.depth());
+        self.metrics.set_token_expiry(self.uploader.token_expiry());
+        Answer::new(200, Metrics::CONTENT_TYPE, self.metrics.encode().into_bytes())
+    }
+
+    fn queue_full(&self) -> Problem {
+        let (workers, depth) = (self.config.workers, self.config.queue_depth);
+        let detail = format!("{workers} uploads are under way and {depth} wait; no more may wait.");
+        Problem::new(&problem::QUEUE_FULL, detail)
+            .with_header("Retry-After", QUEUE_FULL_RETRY_SECONDS)
+    }
+}
+
+fn health() -> Answer {
+    Answer::json(200, &json!({"status": "ok"}))
+}
+
+pub(super) fn draining() -> Problem {
+    Problem::new(&problem::DRAINING, "The upload was not begun. No object was left behind.")
+        .with_header("Retry-After", DRAINING_RETRY_SECONDS)
+}

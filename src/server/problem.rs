@@ -1,0 +1,88 @@
+//! Errors as the API tells them: RFC 9457, `application/problem+json`.
+//!
+//! A problem's `type` is stable: clients may branch on it. Its `detail` is for a person.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::answer::Answer;
+use super::request_id::RequestId;
+
+/// One kind of problem: the last part of its `type`, its title and its status.
+#[derive(Debug)]
+pub(super) struct Kind(&'static str, &'static str, u16);
+
+pub(super) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query parameter", 400);
+pub(super) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
+pub(super) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
+pub(super) const METHOD_NOT_ALLOWED: Kind =
+    Kind("method-not-allowed", "Method not allowed on this path", 405);
+pub(super) const CHUNKED_BODY: Kind = Kind("chunked-body", "Chunked request body", 411);
+pub(super) const SIZE_TOO_LARGE: Kind = Kind("size-too-large", "Size too large", 413);
+pub(super) const BODY_TOO_LARGE: Kind = Kind("body-too-large", "Request body too large", 413);
+pub(super) const EXPECTATION_FAILED: Kind = Kind("expectation-failed", "Expectation failed", 417);
+pub(super) const INTERNAL: Kind = Kind("internal", "Internal error", 500);
+pub(super) const STORAGE_REFUSED: Kind =
+    Kind("storage-refused", "Cloud Storage refused the upload", 502);
+pub(super) const NAME_TAKEN: Kind = Kind("name-taken", "An object of that name exists", 502);
+pub(super) const NO_CREDENTIALS: Kind = Kind("no-credentials", "No access to Cloud Storage", 502);
+pub(super) const STORAGE_UNINTELLIGIBLE: Kind =
+    Kind("storage-unintelligible", "Cloud Storage's answer makes no sense", 502);
+pub(super) const NOT_READY: Kind = Kind("not-ready", "Not ready for uploads", 503);
+pub(super) const QUEUE_FULL: Kind = Kind("queue-full", "Too many uploads at once", 503);
+pub(super) const DRAINING: Kind = Kind("draining", "The server is shutting down", 503);
+pub(super) const INTERRUPTED: Kind = Kind("interrupted", "The upload was interrupted", 503);
+pub(super) const STORAGE_TIMED_OUT: Kind =
+    Kind("storage-timed-out", "Cloud Storage did not finish in time", 504);
+
+/// Why a request is not answered as it was meant to be.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    uri: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(flatten)]
+    members: Map<String, Value>,
+    #[serde(skip)]
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: &Kind, detail: impl Into<String>) -> Self {
+        Self {
+            uri: format!("urn:gcs-uploader:problem:{}", kind.0),
+            title: kind.1,
+            status: kind.2,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Adds an extension member (RFC 9457, 3.2).
+    pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    pub(super) fn into_answer(self, id: &RequestId) -> Answer {
+        let problem = self.with("requestId", id.as_str());
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let answer = Answer::new(problem.status, "application/problem+json", body);
+        problem.headers.iter().fold(answer, |answer, (name, value)| answer.with_header(name, value))
+    }
+}
+
+/// The beginning of what a client sent, quoted and escaped, for a problem's detail.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let cut = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    format!("{:?}{cut}", text.chars().take(SHOWN).collect::<String>())
+}

@@ -1,0 +1,111 @@
+//! The queue in which uploads wait, and the workers that take them from it.
+//!
+//! Both are fixed in number: here, and nowhere else, does work wait.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
+
+use super::exchange::Exchange;
+use super::face::Face;
+use super::intake::Admission;
+use super::query::Order;
+use super::upload;
+
+/// An upload that was taken in.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) exchange: Exchange,
+    pub(super) order: Order,
+    /// Held until the client, and who is parked behind it, has been answered.
+    pub(super) admission: Admission,
+}
+
+#[derive(Debug)]
+enum Task {
+    Upload(Box<Job>),
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: Sender<Task>,
+    receiver: Receiver<Task>,
+}
+
+impl Queue {
+    /// Room for `depth` uploads; with none, one is taken only if a worker waits for it.
+    pub(super) fn new(depth: usize) -> Self {
+        let (sender, receiver) = bounded(depth);
+        Self { sender, receiver }
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Takes a job in, or gives it back if the queue is full.
+    pub(super) fn offer(&self, job: Job) -> Result<(), Box<Job>> {
+        match self.sender.try_send(Task::Upload(Box::new(job))) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) => match task {
+                Task::Upload(job) => Err(job),
+                Task::End => Ok(()),
+            },
+        }
+    }
+
+    /// Takes out one job that still waits.
+    pub(super) fn take_back(&self) -> Option<Box<Job>> {
+        self.receiver.try_iter().find_map(|task| match task {
+            Task::Upload(job) => Some(job),
+            Task::End => None,
+        })
+    }
+
+    /// Tells `workers` workers to end; those that are not idle by `deadline` are not told.
+    pub(super) fn end(&self, workers: usize, deadline: Instant) {
+        for _ in 0..workers {
+            match self.sender.send_deadline(Task::End, deadline) {
+                Ok(()) => {}
+                Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => return,
+            }
+        }
+    }
+}
+
+/// Starts the workers of `face`.
+pub(super) fn start_workers(face: &Arc<Face>) -> io::Result<Vec<JoinHandle<()>>> {
+    (1..=face.config.workers.get())
+        .map(|number| {
+            let face = Arc::clone(face);
+            thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&face))
+        })
+        .collect()
+}
+
+fn work(face: &Arc<Face>) {
+    for task in &face.queue.receiver {
+        match task {
+            Task::Upload(job) => face.guarded(|| serve(face, *job)),
+            Task::End => return,
+        }
+    }
+}
+
+fn serve(face: &Arc<Face>, job: Job) {
+    let Job { exchange, order, admission } = job;
+    let next = if face.intake.may_begin() {
+        face.metrics.worker_began();
+        let reply = upload::run(face, &exchange.received.id, &order);
+        face.metrics.worker_ended();
+        face.answer(exchange, reply)
+    } else {
+        face.answer(exchange, Err(super::face::draining()))
+    };
+    face.serve_all(next);
+    drop(admission);
+}

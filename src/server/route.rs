@@ -1,0 +1,132 @@
+//! Which path and method mean what. Paths match exactly, byte for byte.
+
+use tiny_http::Method;
+
+use super::problem::{self, Problem, quoted};
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    Ready,
+    Metrics,
+    UploadRandom,
+}
+
+const ROUTES: [(&str, Route); 4] = [
+    ("/api/health", Route::Health),
+    ("/api/ready", Route::Ready),
+    ("/metrics", Route::Metrics),
+    ("/api/upload-random", Route::UploadRandom),
+];
+
+impl Route {
+    /// The route that `path` names.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route)
+    }
+
+    /// Asked for by machines, every few seconds.
+    pub(super) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::UploadRandom => "POST",
+        }
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::Health | Self::Ready | Self::Metrics => {
+                matches!(method, Method::Get | Method::Head)
+            }
+            Self::UploadRandom => *method == Method::Post,
+        }
+    }
+}
+
+/// The route that a request takes.
+pub(super) fn route(method: &Method, path: &str) -> Result<Route, Problem> {
+    let route = Route::at(path).ok_or_else(|| {
+        let paths = ROUTES.map(|(path, _)| path).join(", ");
+        Problem::new(
+            &problem::NOT_FOUND,
+            format!("There is nothing at {}; there is {paths}.", quoted(path)),
+        )
+    })?;
+    match route.allows(method) {
+        true => Ok(route),
+        false => {
+            let detail = format!("{} takes {} only.", quoted(path), route.allow());
+            let problem = Problem::new(&problem::METHOD_NOT_ALLOWED, detail);
+            Err(problem.with_header("Allow", route.allow()))
+        }
+    }
+}
+
+/// Path and query of a request's target, which may be a whole URL (RFC 9112, 3.2.2).
+pub(super) fn split(target: &str) -> (&str, Option<&str>) {
+    let local = match target.split_once("://") {
+        Some(("http" | "https", rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
+        _ => target,
+    };
+    match local.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (local, None),
+    }
+}
+
+/// The path as a metric's label: one of ours, or `other`.
+pub(super) fn path_label(path: &str) -> &'static str {
+    ROUTES.iter().find(|(known, _)| *known == path).map_or("other", |(known, _)| known)
+}
+
+/// The method as a metric's label: a standard one, or `other`.
+pub(super) fn method_label(method: &Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::NonStandard(_) => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_path_or_a_whole_url() {
+        for (target, path, query) in [
+            ("/api/health", "/api/health", None),
+            ("/api/health?", "/api/health", Some("")),
+            ("/a?b?c", "/a", Some("b?c")),
+            ("http://host:4545/metrics?x=1", "/metrics", Some("x=1")),
+            ("https://host", "/", None),
+            ("https://host?q", "", Some("q")),
+            ("*", "*", None),
+            ("", "", None),
+        ] {
+            assert_eq!(split(target), (path, query), "{target}");
+        }
+    }
+
+    #[test]
+    fn paths_match_exactly() {
+        for path in
+            ["/api/health/", "//api/health", "/api/%68ealth", "/API/health", "/api/./health", ""]
+        {
+            assert!(Route::at(path).is_none(), "{path}");
+            assert_eq!(path_label(path), "other");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a client is told of an upload that fails.
+
+use serde_json::json;
+
+use super::*;
+
+const DETAIL: &str = "PUT https://storage.test/upload: 403: denied (after 2.0 s and 3 retries, \
+    with 262144 bytes persisted); grant the role. ";
+
+/// The answer to an upload that fails in this way, held to be this problem.
+#[track_caller]
+fn assert_fails(kind: ErrorKind, status: u16, slug: &str, title: &str, object: &str) -> Reply {
+    let server = run(Plan::Fail(kind));
+    let reply = server.ask("POST /api/upload-random");
+    let name = server.began.recv().unwrap().name;
+    let left = match object {
+        "none" => "No object was left behind.".to_owned(),
+        _ => format!("Whether an object was left behind is not known: look for {name}."),
+    };
+    reply.assert_problem(json!({
+        "type": slug, "title": title, "status": status, "detail": format!("{DETAIL}{left}"),
+        "object": object, "name": name, "retried": 3, "persisted": 262_144, "storageStatus": 403,
+    }));
+    assert_eq!(server.ask("GET /api/health").status, 200);
+    reply
+}
+
+#[test]
+fn refused_is_502() {
+    let title = "Cloud Storage refused the upload";
+    assert_fails(ErrorKind::Refused, 502, "storage-refused", title, "none");
+}
+
+#[test]
+fn a_name_that_is_taken_is_502() {
+    let title = "An object of that name exists";
+    assert_fails(ErrorKind::Conflict, 502, "name-taken", title, "none");
+}
+
+#[test]
+fn no_credentials_is_502() {
+    let title = "No access to Cloud Storage";
+    assert_fails(ErrorKind::Credentials, 502, "no-credentials", title, "none");
+}
+
+#[test]
+fn an_unintelligible_answer_is_502() {
+    let title = "Cloud Storage's answer makes no sense";
+    assert_fails(ErrorKind::Protocol, 502, "storage-unintelligible", title, "unknown");
+}
+
+#[test]
+fn a_timeout_is_504() {
+    let title = "Cloud Storage did not finish in time";
+    assert_fails(ErrorKind::TimedOut, 504, "storage-timed-out", title, "unknown");
+}
+
+#[test]
+fn an_interruption_is_503_and_says_when_to_come_again() {
+    let title = "The upload was interrupted";
+    let reply = assert_fails(ErrorKind::Interrupted, 503, "interrupted", title, "none");
+    assert_eq!(reply.header("retry-after"), "5");
+}
+
+#[test]
+fn a_panic_is_500_and_costs_no_worker() {
+    let one_worker = |config: &mut Config| config.workers = NonZeroUsize::MIN;
+    let server = Setup::new(Plan::Panic).with(one_worker).run();
+    for _ in 0..3 {
+        let reply = server.ask("POST /api/upload-random");
+        let name = server.began.recv_timeout(PATIENCE).unwrap().name;
+        reply.assert_problem(json!({
+            "type": "internal", "title": "Internal error", "status": 500,
+            "detail": format!("The upload failed for a reason of the server's own. Whether an \
+                object was left behind is not known: look for {name}."),
+            "object": "unknown", "name": name,
+        }));
+    }
+    let page = server.ask("GET /metrics").body;
+    assert!(page.contains("gcs_uploader_panics_total 3\n"), "{page}");
+    assert!(page.contains("gcs_uploader_workers_busy 0\n"), "{page}");
+    assert!(page.contains("gcs_uploader_uploads_total{outcome=\"panicked\"} 3\n"), "{page}");
+}

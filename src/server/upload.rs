@@ -1,0 +1,222 @@
+//! The upload itself: an order becomes an object in the bucket, and its outcome an answer.
+
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::Config;
+use super::answer::Answer;
+use super::face::{Face, Reply};
+use super::problem::{self, Problem};
+use super::query::Order;
+use super::request_id::RequestId;
+use crate::content::{RandomContent, Seed};
+use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+use crate::telemetry::Metrics;
+
+/// How soon a client should come back whose upload was interrupted: by then another instance
+/// has taken over.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// All but the characters that RFC 3986 calls unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The answer's body when the object is there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Created<'a> {
+    #[serde(flatten)]
+    object: &'a Object,
+    uri: String,
+    seed: String,
+    request_id: &'a str,
+    resumed: u32,
+    retried: u32,
+    bytes_sent: u64,
+    duration_seconds: f64,
+}
+
+/// Uploads what was ordered. A panic below is an answer too, and costs no worker.
+pub(super) fn run(face: &Face, id: &RequestId, order: &Order) -> Reply {
+    let content = RandomContent::new(Seed::draw(), order.size.as_u64());
+    let object = new_object(&face.config, id, content.seed());
+    let began = Instant::now();
+    let uploading = AssertUnwindSafe(|| {
+        let observer = Watcher { metrics: &face.metrics, id, name: &object.name };
+        face.uploader.upload(&object, &content, face.config.upload_timeout, &observer)
+    });
+    match panic::catch_unwind(uploading) {
+        Ok(Ok(uploaded)) => Ok(stored(face, id, content.seed(), &uploaded)),
+        Ok(Err(error)) => Err(failed(face, id, &object.name, &error)),
+        Err(_) => Err(panicked(face, id, &object.name, began.elapsed())),
+    }
+}
+
+fn new_object(config: &Config, id: &RequestId, seed: Seed) -> NewObject {
+    let metadata = [("seed", seed.to_string()), ("request-id", id.to_string())];
+    NewObject {
+        name: config.object_prefix.random_name(),
+        content_type: "application/octet-stream".to_owned(),
+        metadata: metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn stored(face: &Face, id: &RequestId, seed: Seed, uploaded: &Uploaded) -> Answer {
+    let object = &uploaded.object;
+    face.metrics.upload_ended("stored", uploaded.elapsed);
+    face.metrics.stored(object.size);
+    log::info!(
+        requestId = id.as_str(),
+        name = object.name.as_str(),
+        size = object.size,
+        crc32c:% = object.crc32c,
+        generation = object.generation.as_str(),
+        seed:% = seed,
+        resumed = uploaded.resumed,
+        retried = uploaded.retried,
+        bytesSent = uploaded.bytes_sent,
+        durationSeconds = uploaded.elapsed.as_secs_f64();
+        "stored {}", object.gs_uri()
+    );
+    let created = Created {
+        object,
+        uri: object.gs_uri(),
+        seed: seed.to_string(),
+        request_id: id.as_str(),
+        resumed: uploaded.resumed,
+        retried: uploaded.retried,
+        bytes_sent: uploaded.bytes_sent,
+        duration_seconds: uploaded.elapsed.as_secs_f64(),
+    };
+    Answer::json(201, &created).with_header("Location", &location(&face.config.endpoint, object))
+}
+
+/// The object's URL in the JSON API, which is what Cloud Storage calls its `selfLink`.
+fn location(endpoint: &str, object: &Object) -> String {
+    let encode = |text| utf8_percent_encode(text, SEGMENT).to_string();
+    let (bucket, name) = (encode(&object.bucket), encode(&object.name));
+    format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
+}
+
+fn failed(face: &Face, id: &RequestId, name: &str, error: &UploadError) -> Problem {
+    let failure = Failure::of(error.kind());
+    face.metrics.upload_ended(failure.outcome, error.elapsed);
+    log::warn!(
+        requestId = id.as_str(),
+        name = name,
+        outcome = failure.outcome,
+        retried = error.retried,
+        persisted = error.persisted,
+        durationSeconds = error.elapsed.as_secs_f64();
+        "failed to store {name}: {error}"
+    );
+    let left = if error.absent { Left::None } else { Left::Unknown };
+    let problem = Problem::new(failure.problem, format!("{error}. {}", left.sentence(name)))
+        .with("object", left.member())
+        .with("name", name)
+        .with("retried", error.retried)
+        .with("persisted", error.persisted);
+    let problem = match error.status {
+        Some(status) => problem.with("storageStatus", status),
+        None => problem,
+    };
+    match error.kind() {
+        ErrorKind::Interrupted => problem.with_header("Retry-After", RETRY_AFTER_SECONDS),
+        _ => problem,
+    }
+}
+
+fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem {
+    face.metrics.panicked();
+    face.metrics.upload_ended("panicked", took);
+    log::error!(requestId = id.as_str(), name = name; "the upload of {name} panicked");
+    let detail = format!(
+        "The upload failed for a reason of the server's own. {}",
+        Left::Unknown.sentence(name)
+    );
+    Problem::new(&problem::INTERNAL, detail)
+        .with("object", Left::Unknown.member())
+        .with("name", name)
+}
+
+/// What a kind of upload error means to those outside.
+struct Failure {
+    problem: &'static problem::Kind,
+    /// The metric's label.
+    outcome: &'static str,
+}
+
+impl Failure {
+    fn of(kind: ErrorKind) -> Self {
+        let (problem, outcome) = match kind {
+            ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused"),
+            ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict"),
+            ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials"),
+            ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),
+            ErrorKind::TimedOut => (&problem::STORAGE_TIMED_OUT, "timed-out"),
+            ErrorKind::Protocol => (&problem::STORAGE_UNINTELLIGIBLE, "unintelligible"),
+        };
+        Self { problem, outcome }
+    }
+}
+
+/// What a failed upload left in the bucket under its name.
+#[derive(Clone, Copy)]
+enum Left {
+    None,
+    /// The last word of Cloud Storage did not arrive, or was not understood.
+    Unknown,
+}
+
+impl Left {
+    fn member(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn sentence(self, name: &str) -> String {
+        match self {
+            Self::None => "No object was left behind.".to_owned(),
+            Self::Unknown => {
+                format!("Whether an object was left behind is not known: look for {name}.")
+            }
+        }
+    }
+}
+
+/// Counts and logs what an upload does on its way.
+struct Watcher<'a> {
+    metrics: &'a Metrics,
+    id: &'a RequestId,
+    name: &'a str,
+}
+
+impl Observer for Watcher<'_> {
+    fn sent(&self, bytes: u64) {
+        self.metrics.sent(bytes);
+    }
+
+    fn retrying(&self, cause: Cause, wait: Duration) {
+        self.metrics.retrying(cause);
+        log::warn!(
+            requestId = self.id.as_str(), name = self.name, cause:% = cause;
+            "trying {} again in {:.1} s ({cause})", self.name, wait.as_secs_f64()
+        );
+    }
+
+    fn resuming(&self, cause: Cause, offset: u64) {
+        self.metrics.resuming(cause);
+        log::debug!(
+            requestId = self.id.as_str(), name = self.name, cause:% = cause, offset = offset;
+            "going on with {} from byte {offset} ({cause})", self.name
+        );
+    }
+}

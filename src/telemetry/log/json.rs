@@ -1,0 +1,86 @@
+//! Lines for Cloud Logging: its special fields, and the key-values beside them
+//! (<https://docs.cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields>).
+
+use std::io::{self, Write};
+
+use env_logger::fmt::Formatter;
+use log::kv::{Error, Key, Value, VisitSource, VisitValue};
+use log::{Level, Record};
+use serde_json::{Map, Value as Json};
+
+use super::{HTTP_REQUEST, to_io};
+
+pub(super) fn write(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let mut fields = Fields::default();
+    record.key_values().visit(&mut fields).map_err(to_io)?;
+    let mut line = fields.own;
+    if !fields.http_request.is_empty() {
+        line.insert("httpRequest".to_owned(), Json::Object(fields.http_request));
+    }
+    line.insert("severity".to_owned(), severity(record.level()).into());
+    line.insert("time".to_owned(), out.timestamp_micros().to_string().into());
+    line.insert("target".to_owned(), record.target().into());
+    line.insert("message".to_owned(), record.args().to_string().into());
+    writeln!(out, "{}", Json::Object(line))
+}
+
+fn severity(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARNING",
+        Level::Info => "INFO",
+        Level::Debug | Level::Trace => "DEBUG",
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    own: Map<String, Json>,
+    http_request: Map<String, Json>,
+}
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let mut json = ToJson(Json::Null);
+        value.visit(&mut json)?;
+        let fields = match HTTP_REQUEST.contains(&key.as_str()) {
+            true => &mut self.http_request,
+            false => &mut self.own,
+        };
+        fields.insert(key.as_str().to_owned(), json.0);
+        Ok(())
+    }
+}
+
+struct ToJson(Json);
+
+impl<'v> VisitValue<'v> for ToJson {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
+        self.0 = value.to_string().into();
+        Ok(())
+    }
+
+    fn visit_null(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+}

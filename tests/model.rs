@@ -1,0 +1,249 @@
+//! Thousands of uploads against a Cloud Storage that misbehaves at random, and after each of them:
+//!
+//! - acknowledged ⇔ the object is there, once, with that size, checksum and content;
+//! - told to be absent ⇒ there is none;
+//! - uncertain only if Cloud Storage could not be asked any more;
+//! - every request was legal under the protocol.
+//!
+//! Each upload follows from a seed and its number. `MODEL_SEED` and `MODEL_ONLY` replay one,
+//! `MODEL_UPLOADS` says how many there are (`make soak`: 100,000).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(clippy::print_stdout, reason = "the counts are a part of what it shows")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
+use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target};
+use gcs_uploader::gcs::{UploadError, Uploaded};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt as _, SeedableRng as _};
+use support::engine;
+use support::rig::Rig;
+
+const KIB: u64 = 1 << 10;
+const THREADS: u64 = 4;
+
+fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
+}
+
+#[test]
+fn an_upload_is_there_or_told_not_to_be_whatever_happens() {
+    let seed = setting("MODEL_SEED").unwrap_or(20_260_101);
+    let uploads = setting("MODEL_UPLOADS").unwrap_or(1_500);
+    let numbers = match setting("MODEL_ONLY") {
+        Some(number) => number..number + 1,
+        None => 0..uploads,
+    };
+    let (next, end) = (AtomicU64::new(numbers.start), numbers.end);
+    let counts = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let mut rig = Rig::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= end {
+                        return;
+                    }
+                    let trial = Trial::draw(seed, number);
+                    let outcome = trial.run(&mut rig);
+                    *counts.lock().unwrap().entry(outcome).or_insert(0) += 1;
+                }
+            });
+        }
+    });
+    let counts = counts.into_inner().unwrap();
+    println!("{counts:?}");
+    if setting("MODEL_ONLY").is_none() {
+        // A test in which nothing goes wrong, or everything, would prove little.
+        for outcome in ["acknowledged at once", "acknowledged after faults", "absent"] {
+            assert!(counts.contains_key(outcome), "{counts:?}");
+        }
+    }
+}
+
+/// One upload and what goes wrong with it.
+struct Trial {
+    seed: u64,
+    number: u64,
+    size: u64,
+    rules: Vec<Rule>,
+}
+
+impl Trial {
+    fn draw(seed: u64, number: u64) -> Self {
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed ^ number.rotate_left(32));
+        let size = draw_size(&mut dice);
+        let count = [0, 1, 1, 2, 2, 3, 4, 6][dice.random_range(0..8)];
+        let rules = (0..count).map(|_| draw_rule(&mut dice, size)).collect();
+        Self { seed, number, size, rules }
+    }
+
+    fn run(&self, rig: &mut Rig) -> &'static str {
+        let name = format!("object-{}", self.number);
+        let content = RandomContent::new(Seed::new(self.number.into()), self.size);
+        let faults = rig.emulator.faults();
+        faults.forget();
+        self.rules.iter().cloned().for_each(|rule| faults.order(rule));
+        let outcome = engine::upload_content(&rig.client, &name, &content, &());
+        faults.clear();
+        let verdict = self.judge(rig, &name, &content, &outcome);
+        // A store without objects for the next trial.
+        if !rig.emulator.objects("bucket").is_empty() {
+            *rig = Rig::new();
+        }
+        match verdict {
+            Ok(verdict) => verdict,
+            Err(what) => panic!(
+                "{what}\nreplay: MODEL_SEED={} MODEL_ONLY={} cargo test --test model\n{} bytes, {:#?}\ncame to {outcome:?}",
+                self.seed, self.number, self.size, self.rules,
+            ),
+        }
+    }
+
+    fn judge(
+        &self,
+        rig: &Rig,
+        name: &str,
+        content: &RandomContent,
+        outcome: &Result<Uploaded, UploadError>,
+    ) -> Result<&'static str, String> {
+        let violations = rig.emulator.faults().violations();
+        if !violations.is_empty() {
+            return Err(format!("illegal requests: {violations:?}"));
+        }
+        let stored = rig.emulator.objects("bucket");
+        let whole = match &stored[..] {
+            [] => false,
+            [object] => {
+                let bytes =
+                    rig.emulator.content("bucket", name).ok_or("another object is there")?;
+                let right = bytes.len() as u64 == self.size
+                    && Crc32c::of(&bytes) == content.crc32c()
+                    && object.crc32c == content.crc32c().value();
+                if !right {
+                    return Err(format!("a fragment or another content: {object:?}"));
+                }
+                true
+            }
+            more => return Err(format!("more than one object: {more:?}")),
+        };
+        match (outcome, whole) {
+            (Ok(uploaded), true) => {
+                let shown = &uploaded.object;
+                let same = shown.name == name
+                    && shown.size == self.size
+                    && shown.crc32c == content.crc32c()
+                    && shown.generation == stored[0].generation.to_string();
+                match same {
+                    false => Err("what was acknowledged is not what is there".into()),
+                    true if uploaded.retried + uploaded.resumed == 0 => Ok("acknowledged at once"),
+                    true => Ok("acknowledged after faults"),
+                }
+            }
+            (Ok(_), false) => Err("acknowledged, and not there".into()),
+            (Err(error), false) if error.absent => Ok("absent"),
+            (Err(error), true) if error.absent => Err("told to be absent, and there".into()),
+            (Err(_), _) if self.may_be_uncertain() => Ok("uncertain"),
+            (Err(_), _) => Err("uncertain, although Cloud Storage could be asked".into()),
+        }
+    }
+
+    /// Whether the questions that are asked last could have failed.
+    fn may_be_uncertain(&self) -> bool {
+        let last = [Target::Any, Target::Cancel, Target::Metadata, Target::Delete];
+        self.rules.iter().any(|rule| last.contains(&rule.on))
+    }
+}
+
+fn draw_size(dice: &mut Xoshiro256PlusPlus) -> u64 {
+    let step = 256 * KIB;
+    match dice.random_range(0..10) {
+        0 => 0,
+        1 => dice.random_range(1..8),
+        2..6 => dice.random_range(8..64 * KIB),
+        6 => step,
+        7 => step - 1 + dice.random_range(0..3),
+        8 => 2 * step - 1 + dice.random_range(0..3),
+        _ => dice.random_range(step..3 * step),
+    }
+}
+
+fn draw_rule(dice: &mut Xoshiro256PlusPlus, size: u64) -> Rule {
+    let targets = [
+        Target::Start,
+        Target::Data,
+        Target::Data,
+        Target::Data,
+        Target::Status,
+        Target::Status,
+        Target::Metadata,
+        Target::Cancel,
+        Target::Any,
+    ];
+    let target = targets[dice.random_range(0..targets.len())];
+    let action = draw_action(dice, size);
+    // Most faults pass; some stay for longer than anybody waits.
+    let times = [1, 1, 1, 2, 3, 100_000][dice.random_range(0..6)];
+    Rule::on(target, action).after(dice.random_range(0..3)).times(times)
+}
+
+fn draw_action(dice: &mut Xoshiro256PlusPlus, size: u64) -> Action {
+    let with = if dice.random() { Break::Reset } else { Break::Close };
+    let bytes = dice.random_range(0..=size);
+    match dice.random_range(0..100) {
+        0..20 => Action::Status { status: transient(dice), retry_after: retry_after(dice) },
+        20..28 => Action::Status { status: any_status(dice), retry_after: None },
+        28..45 => Action::BreakAfterRequestBytes { bytes, with },
+        45..58 => Action::BreakBeforeAnswer { with },
+        58..66 => Action::BreakAfterAnswerBytes { bytes: dice.random_range(0..900), with },
+        66..74 => Action::PersistAtMost { bytes },
+        74..82 => Action::AnswerAfterRequestBytes { bytes, status: transient(dice), with },
+        82..89 => Action::TruncateAnswer { bytes: dice.random_range(0..400) },
+        89..94 => Action::LoseSession { status: [404, 410, 499][dice.random_range(0..3)] },
+        94 => Action::StallBeforeAnswer { ms: 1_000 },
+        95 => Action::StallAfterRequestBytes { bytes, ms: 1_000 },
+        _ => Action::Answer(nonsense(dice)),
+    }
+}
+
+fn transient(dice: &mut Xoshiro256PlusPlus) -> u16 {
+    [408, 429, 500, 502, 503, 504][dice.random_range(0..6)]
+}
+
+fn any_status(dice: &mut Xoshiro256PlusPlus) -> u16 {
+    [204, 301, 308, 400, 401, 403, 404, 410, 412, 416, 499, 501][dice.random_range(0..12)]
+}
+
+fn retry_after(dice: &mut Xoshiro256PlusPlus) -> Option<String> {
+    let values = [None, None, Some("0"), Some("7"), Some("-1"), Some("soon"), Some("99999999999")];
+    values[dice.random_range(0..values.len())].map(str::to_owned)
+}
+
+/// An answer that no Cloud Storage would give.
+fn nonsense(dice: &mut Xoshiro256PlusPlus) -> RawAnswer {
+    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let headers = match dice.random_range(0..5) {
+        0 => header("Range", "bytes=0-99999999999"),
+        1 => header("Range", "bytes=7-3"),
+        2 => header("Location", "http://192.0.2.1/?upload_id=elsewhere"),
+        3 => header("Location", "relative"),
+        _ => Vec::new(),
+    };
+    let bodies = ["", "{", "null", "[]", r#"{"size":"0"}"#, "<html>"];
+    let processing = if dice.random() { Processing::Done } else { Processing::Skipped };
+    RawAnswer {
+        status: [200, 201, 308][dice.random_range(0..3)],
+        headers,
+        body: bodies[dice.random_range(0..bodies.len())].to_owned(),
+        padding: [0, 0, 100_000][dice.random_range(0..3)],
+        processing,
+    }
+}

@@ -1,0 +1,128 @@
+//! Settings: each is a flag and a variable, and one that makes no sense is one clear line and exit
+//! status 2, before anything listens.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod support;
+
+use support::gcs_uploader;
+
+/// What `serve` says when it is started with these variables and flags.
+fn refused(variables: &[(&str, &str)], flags: &[&str]) -> String {
+    let mut command = gcs_uploader();
+    command.arg("serve").args(["--listen", "127.0.0.1:0"]).args(flags);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{variables:?} {flags:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn nothing_is_stored_where_nobody_chose() {
+    let said = refused(&[], &[]);
+    assert!(said.contains("GCS_BUCKET (--bucket) is missing"), "{said}");
+}
+
+#[test]
+fn a_senseless_variable_is_named_with_what_it_should_be() {
+    for (variable, value, expected) in [
+        ("GCS_BUCKET", "gs://bucket", "write 3 to 222 lower-case letters"),
+        ("GCS_BUCKET", "", "write 3 to 222 lower-case letters"),
+        ("WORKERS", "0", "write 1 to 4096"),
+        ("WORKERS", "many", "write 1 to 4096"),
+        ("QUEUE_DEPTH", "-1", "write 0 to 65536"),
+        ("UPLOAD_SIZE", "1.5MiB", "1MiB"),
+        ("UPLOAD_SIZE", "6TiB", "at most 5TiB"),
+        ("MAX_UPLOAD_SIZE", "lots", "1MiB"),
+        ("OBJECT_PREFIX", "/reports", "without a leading slash"),
+        ("UPLOAD_TIMEOUT", "40", "write 40s, 5m or 1h"),
+        ("DRAIN_TIMEOUT", "0s", "write 1s to 7d"),
+        ("LOG_FORMAT", "xml", "json"),
+        ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
+    ] {
+        let bucket = ("GCS_BUCKET", "bucket");
+        let said = refused(&[bucket, (variable, value)], &[]);
+        assert!(said.contains(variable) && said.contains(expected), "{variable}={value}: {said}");
+    }
+}
+
+#[test]
+fn a_senseless_flag_is_named_with_its_variable() {
+    let said = refused(&[("GCS_BUCKET", "bucket")], &["--workers", "x"]);
+    assert!(said.contains("WORKERS (--workers)"), "{said}");
+}
+
+#[test]
+fn an_address_that_is_none_is_named() {
+    let output = gcs_uploader().args(["serve", "--listen", "4545"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("LISTEN_ADDR (--listen)"), "{said}");
+}
+
+#[test]
+fn a_default_size_that_is_not_allowed_is_named() {
+    let sizes = [("UPLOAD_SIZE", "2MiB"), ("MAX_UPLOAD_SIZE", "1MiB"), ("GCS_BUCKET", "bucket")];
+    let said = refused(&sizes, &[]);
+    assert!(said.contains("UPLOAD_SIZE") && said.contains("MAX_UPLOAD_SIZE"), "{said}");
+}
+
+#[test]
+fn the_embedded_stand_in_and_another_one_exclude_each_other() {
+    let said = refused(&[("STORAGE_EMULATOR_HOST", "127.0.0.1:1")], &["--emulator"]);
+    assert!(said.contains("choose one"), "{said}");
+}
+
+#[test]
+fn a_flag_wins_over_its_variable() {
+    let said = refused(&[("GCS_BUCKET", "bucket"), ("WORKERS", "4")], &["--workers", "0"]);
+    assert!(said.contains("\"0\""), "{said}");
+}
+
+#[test]
+fn an_unknown_flag_is_one_line_too() {
+    let said = refused(&[], &["--wrokers", "4"]);
+    assert!(said.contains("--wrokers"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_a_clear_failure() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = gcs_uploader()
+        .args(["serve", "--bucket", "bucket", "--listen", &address])
+        .args(["--storage-emulator-host", "127.0.0.1:1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn every_setting_stands_in_the_help_with_its_variable_and_default() {
+    let output = gcs_uploader().args(["serve", "--help"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (variable, default) in [
+        ("GCS_BUCKET", ""),
+        ("LISTEN_ADDR", "0.0.0.0:4545"),
+        ("WORKERS", "32"),
+        ("QUEUE_DEPTH", "128"),
+        ("UPLOAD_SIZE", "1MiB"),
+        ("MAX_UPLOAD_SIZE", "5GiB"),
+        ("OBJECT_PREFIX", ""),
+        ("UPLOAD_TIMEOUT", "5m"),
+        ("DRAIN_TIMEOUT", "25s"),
+        ("LOG_FORMAT", "text"),
+        ("STORAGE_EMULATOR_HOST", ""),
+        ("GOOGLE_APPLICATION_CREDENTIALS", ""),
+        ("RUST_LOG", ""),
+    ] {
+        assert!(help.contains(&format!("[env: {variable}")), "{variable} in {help}");
+        assert!(help.contains(&format!("[default: {default}]")) || default.is_empty(), "{default}");
+    }
+}
