@@ -10,21 +10,20 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from workspace import REPOSITORY, Workspace, find_kit, not_checked
+from workspace import REPOSITORY, Workspace, find_kit
 
-sys.path.append(str(REPOSITORY / "tests" / "deploy"))
+from required import missing
 
 
 @pytest.fixture(scope="session", autouse=True)
 def terraform_is_there():
     if shutil.which("terraform") is None:
-        not_checked("terraform is not installed")
+        missing("terraform is not installed")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +31,7 @@ def kit() -> Path:
     """The CLI configuration that gives the stand-in providers; set up on first use."""
     folder = find_kit()
     if folder is None:
-        not_checked("there are no stand-in providers: TERRAFORM_KIT names no folder with them")
+        missing("there are no stand-in providers: TERRAFORM_KIT names no folder with them")
     home = Path(os.environ.get("TFSTUB_DIR") or REPOSITORY / "target" / "terraform-kit").resolve()
     home.mkdir(parents=True, exist_ok=True)
     made_of = "\n".join(f"{path.relative_to(folder)} {path.stat().st_mtime_ns}" for path in sorted(folder.rglob("*.*")))
@@ -54,7 +53,7 @@ def configuration(tmp_path_factory, request) -> Workspace:
     if done.returncode == 0:
         return real
     if find_kit() is None:
-        not_checked("no provider registry is reached, and there are no stand-in providers:\n" + done.stdout)
+        missing("no provider registry is reached, and there are no stand-in providers:\n" + done.stdout)
     stand_in = Workspace(tmp_path_factory.mktemp("stand-in"), request.getfixturevalue("kit"))
     stand_in.terraform("init", "-input=false", "-backend=false")
     return stand_in

@@ -11,6 +11,8 @@ import yaml
 
 from workspace import REPOSITORY, changes, owner
 
+from rendering import Kustomize, Tool
+
 CUSTOMERS = ("customer-a", "customer-b", "customer-c")
 
 # What one customer may consist of. A resource of another kind in the plan has to be argued for here.
@@ -119,8 +121,6 @@ def test_the_manifests_of_the_generated_overlays_are_isolated_and_restricted(app
 
 def test_the_overlay_points_where_the_binding_does(applied_example):
     """Terraform and kustomize agree on bucket, prefix, namespace and identity."""
-    from rendering import Kustomize, Tool
-
     tool = Tool.find()
     assert tool, "neither kustomize nor kubectl is installed"
     outputs = json.loads(applied_example.terraform("output", "-json", "customers"))

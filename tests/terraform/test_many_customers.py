@@ -14,6 +14,9 @@ import pytest
 
 from workspace import changes, owner
 
+from isolation import shared, strangers
+from rendering import Kustomize, Tool
+
 COUNT = int(os.environ.get("CUSTOMERS", "30"))
 
 
@@ -59,10 +62,6 @@ def state_over_http():
 
 
 def test_many_customers(new_workspace, state_over_http, capsys):
-    # From tests/deploy/, which conftest.py puts on the path.
-    from isolation import shared, strangers
-    from rendering import Kustomize, Tool
-
     figures = []
 
     def measured(what: str, *arguments: str) -> None:

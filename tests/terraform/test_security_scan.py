@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from workspace import REPOSITORY, not_checked
+from workspace import REPOSITORY
+
+from required import missing
 
 ROOT = REPOSITORY / "terraform"
 
@@ -20,7 +22,7 @@ def scan(folder: Path) -> dict:
     beside = Path(sys.executable).parent / "checkov"
     program = os.environ.get("CHECKOV") or (str(beside) if beside.exists() else shutil.which("checkov"))
     if program is None:
-        not_checked("checkov is not installed")
+        missing("checkov is not installed")
     done = subprocess.run(
         [program, "--directory", str(folder), "--framework", "terraform", "--skip-download", "--output", "json", "--compact"],
         capture_output=True, text=True,

@@ -11,22 +11,16 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).resolve().parents[2]
+# The deployment's tests know how to render and compare overlays, and what a missing tool means.
+sys.path.append(str(REPOSITORY / "tests" / "deploy"))
 OWN_TESTS = sorted(path.name for path in (REPOSITORY / "terraform" / "tests").glob("*.tftest.hcl"))
 LEFT_OUT = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "generated", "*.tfvars", "*.tfvars.json", "backend.tf")
-
-
-def not_checked(what: str):
-    """Skips with the reason, or fails with it where CI=true: a silent skip proves nothing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}; under CI=true nothing may be skipped", pytrace=False)
-    pytest.skip(f"NOT CHECKED: {what}")
 
 
 def find_kit() -> Path | None:

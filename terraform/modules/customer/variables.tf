@@ -402,8 +402,8 @@ variable "sizes" {
   }
 
   validation {
-    condition     = var.sizes.workers >= 1 && var.sizes.workers <= 1024 && floor(var.sizes.workers) == var.sizes.workers
-    error_message = "${var.name}: sizes.workers is ${var.sizes.workers}: write a whole number from 1 to 1024 of uploads at a time in one pod."
+    condition     = var.sizes.workers >= 1 && var.sizes.workers <= 4096 && floor(var.sizes.workers) == var.sizes.workers
+    error_message = "${var.name}: sizes.workers is ${var.sizes.workers}: write a whole number from 1 to 4096 of uploads at a time in one pod."
   }
 
   validation {
