@@ -22,7 +22,7 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Build and serve on http://localhost:4545 with the embedded stand-in for Cloud Storage
-	cargo run --locked --release -- serve --emulator
+	cargo run --locked -- serve --emulator
 
 .PHONY: upload-file
 upload-file: ## Upload a random file through the running server (SIZE=10MiB HOST=http://localhost:4545 TOKEN=…)
@@ -50,12 +50,21 @@ test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
 .PHONY: test-clients
-test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client
-	$(PYTHON) -m pytest -q tests/google_client
+test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, and the files to archivers
+	$(PYTHON) -m pytest -q tests/google_client tests/content
 
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written
 	$(PYTHON) -m pytest -q tests/readme
+
+.PHONY: soak
+soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=…)
+	MODEL_SEED="$${MODEL_SEED:-$$RANDOM$$RANDOM}" MODEL_UPLOADS="$${MODEL_UPLOADS:-100000}" \
+	  cargo test --locked --release --test model -- --nocapture
+
+.PHONY: bench-recovery
+bench-recovery: build ## Measure what faults cost: bytes sent over the object's size, peak memory
+	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
 .PHONY: build-debug
 build-debug:

@@ -12,8 +12,8 @@ use crate::content::ByteSize;
 use crate::server::signals::stop_on_signals;
 use crate::server::{Config, Server};
 use crate::telemetry::Metrics;
-use crate::telemetry::log::{self as logs, LogFormat};
 
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
@@ -101,29 +101,6 @@ pub(super) struct Serve {
     logging: Logging,
 }
 
-/// What is logged, and how.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Logging")]
-pub(super) struct Logging {
-    /// How log lines are written, to standard error: text for people, json for Cloud Logging
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-
-    /// What is logged: error, warn, info, debug or trace, also by module (info,gcs_uploader=debug);
-    /// HTTP libraries never log below warn, as they would show secrets [default: info for servers]
-    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER")]
-    filter: Option<String>,
-}
-
-impl Logging {
-    /// Starts logging, with this filter where none is set.
-    pub(super) fn start(&self, default: &str) -> Result<(), Failure> {
-        let filter = self.filter.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(default);
-        logs::init(self.log_format, filter)
-            .map_err(|error| Failure::Setting(format!("RUST_LOG (--log): {error}")))
-    }
-}
-
 impl Serve {
     #[cfg(not(feature = "emulator"))]
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
@@ -194,10 +171,10 @@ impl Serve {
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
             object_prefix: self.storage.object_prefix.clone(),
-            bucket: client.bucket.clone(),
+            bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
-            endpoint: client.endpoint.to_string(),
+            endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)
             .map_err(|error| Failure::Runtime(error.to_string()))?;

@@ -9,8 +9,8 @@
 //!
 //! It shares no code with the client in this crate, so that each can find the other's mistakes. It
 //! does not do: versions other than the live one, access control, changes of metadata, composing
-//! and copying, gzip transcoding, sessions that survive a restart, the XML and gRPC APIs. Of an
-//! upload through it, about two thirds of the time goes into the MD5 that clients expect.
+//! and copying, gzip transcoding, sessions that survive a restart, the XML and gRPC APIs. Most of
+//! its work on an upload is the MD5 that clients expect of an object.
 //!
 //! Its HTTP library would abort the process on some requests of a hostile peer (a newer HTTP version
 //! with an enormous Content-Length): another reason to listen on loopback only.
@@ -153,8 +153,9 @@ impl Emulator {
         // What the library accepts inherits this. It writes an answer in several pieces.
         SockRef::from(&inside).set_tcp_nodelay(true)?;
         let stop = Arc::new(Stop::default());
-        let wire = Wire::start(outside, inside.local_addr()?)?;
+        let inside_addr = inside.local_addr()?;
         let library = Arc::new(Library::start(inside, Arc::clone(&stop))?);
+        let wire = Wire::start(outside, inside_addr)?;
         let addr = wire.addr();
         let service = Arc::new(Service {
             store,
