@@ -30,14 +30,6 @@ deny: ## Check the crates' licences, sources and advisories (cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo 'make deny: cargo-deny is needed, and is not installed: cargo install --locked cargo-deny' >&2; exit 127; }
 	cargo deny --locked check
 
-.PHONY: terraform-check
-terraform-check: ## Format, validate and test the Terraform configuration with the providers it names
-	@command -v terraform >/dev/null || { echo 'make terraform-check: terraform is needed, and is not installed' >&2; exit 127; }
-	terraform fmt -check -recursive -diff terraform
-	terraform -chdir=terraform init -backend=false -input=false
-	terraform -chdir=terraform validate
-	terraform -chdir=terraform test
-
 .PHONY: image-smoke
 image-smoke: ## Run an image as a strict cluster would, and upload through it (IMAGE=…)
 	@CONTAINER_TOOL='$(or $(CONTAINER_TOOL),docker)' $(SCRIPTS)/image-smoke '$(IMAGE)'
