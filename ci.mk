@@ -2,7 +2,6 @@
 # docs/ci.md says which workflow runs which target.
 
 SCRIPTS := .github/scripts
-PYTEST ?= $(PYTHON) -m pytest
 RUST ?= stable
 
 # What decides a release (REF, COMMIT, PLATFORM, TAG, VERSION, PUBLISHED, TO) reaches the scripts
@@ -12,7 +11,7 @@ RUST ?= stable
 
 .PHONY: test-workflows
 test-workflows: $(VENV) ## Test the workflows and their scripts (actionlint, zizmor, shellcheck)
-	$(PYTEST) -q tests/workflows
+	$(PYTHON) -m pytest -q tests/workflows
 
 .PHONY: test-parts
 test-parts: ## Print the parts of `make test` as a JSON list, for jobs side by side
@@ -51,6 +50,10 @@ image-tags: ## Print the tags that the image of REF and COMMIT gets
 .PHONY: image-push
 image-push: ## Build for PLATFORM with SBOM and provenance, and push without a tag (IMAGE_REPOSITORY=ghcr.io/owner/gcs-uploader)
 	@$(SCRIPTS)/image push
+
+.PHONY: image-pushed
+image-pushed: ## Print what was pushed for PLATFORM, as image=…
+	@$(SCRIPTS)/image pushed
 
 .PHONY: image-binary
 image-binary: ## Take the binary out of what was pushed for PLATFORM
@@ -100,6 +103,10 @@ image-verify: ## Verify which workflow built PUBLISHED=ghcr.io/owner/gcs-uploade
 .PHONY: release-files
 release-files: ## Archives of both binaries, their SBOMs, and checksums, in target/image
 	@$(SCRIPTS)/image files
+
+.PHONY: release-sign
+release-sign: ## Sign the checksums, without a key (cosign)
+	@$(SCRIPTS)/image sign-files
 
 .PHONY: raise-image
 raise-image: ## Let every overlay run PUBLISHED=ghcr.io/owner/gcs-uploader:1.2.3@sha256:…

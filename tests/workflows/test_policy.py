@@ -14,7 +14,6 @@ AROUND_MAKE = {
     'rustup default "$(make rust)"',
     "echo 'Not copied to Docker Hub - the environment docker-hub has no DOCKERHUB_USERNAME and DOCKERHUB_TOKEN.' >>\"$GITHUB_STEP_SUMMARY\"",
     "jq --exit-status 'all(. == \"success\")' <<<\"$RESULTS\"",
-    "cosign sign-blob --yes --bundle target/image/SHA256SUMS.sigstore.json target/image/SHA256SUMS",
 }
 
 
@@ -92,7 +91,7 @@ def test_no_expression_is_pasted_into_a_script(where, script):
 def test_every_run_is_a_target_of_make():
     known = targets()
     for where, script in RUNS:
-        if script in AROUND_MAKE or 'make "$PART"' in script or "echo \"image=" in script:
+        if script in AROUND_MAKE or 'make "$PART"' in script:
             continue
         called = re.findall(r"\bmake ((?:[a-z][a-z0-9-]*(?: |$|\)))+)", script, re.MULTILINE)
         named = {name for group in called for name in group.rstrip(")").split()}
@@ -119,7 +118,7 @@ def test_ci_passes_only_when_every_job_passed():
 def test_ci_runs_for_pull_requests_the_merge_queue_weekly_and_before_every_image():
     assert set(WORKFLOWS["ci.yml"]["on"]) == {"workflow_call", "pull_request", "merge_group", "schedule"}
     release = WORKFLOWS["release-image.yml"]
-    assert release["on"] == {"push": {"branches": ["**"], "tags": ["v*"]}}
+    assert release["on"] == {"push": {"branches": ["**", "!gh-readonly-queue/**"], "tags": ["v*"]}}
     assert release["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert "needs.ci.result == 'success'" in release["jobs"]["publish"]["if"]
 

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from conftest import REPOSITORY, SCRIPTS, environment, run
+from conftest import REPOSITORY, SCRIPTS, environment, run, tool
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHA_TAG = "sha-0123456789ab"
@@ -176,23 +176,61 @@ def test_raising_fails_where_there_is_nothing_to_raise(repository):
     assert done.returncode == 1
 
 
+RAISED = f"ghcr.io/owner/gcs-uploader:1.2.3@{DIGEST}"
+
+
 @pytest.fixture
-def release_component(tmp_path):
-    """The overlay `local` and what it is made of, with the release component of RELEASE."""
-    if not (REPOSITORY / "kustomize").is_dir():
-        pytest.fail("there is no kustomize folder")
+def overlays(repository):
+    """A repository with the overlays, to raise the image in."""
     for name in ("k8s", "kustomize"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name)
-    return tmp_path
+        shutil.copytree(REPOSITORY / name, repository / name)
+    return repository
 
 
-def test_a_raised_image_is_what_an_overlay_renders(release_component):
-    page = release_component / "kustomize" / "components" / "release" / "kustomization.yaml"
-    done = run(".github/scripts/raise-image", f"ghcr.io/owner/gcs-uploader:1.2.3@{DIGEST}", RELEASE_PAGE=str(page))
-    assert done.returncode == 0, done.stderr
-    rendered = run("kubectl", "kustomize", str(release_component / "kustomize" / "overlays" / "customer-a"))
+def images(rendered):
+    return set(re.findall(r"^ +(?:- )?image: (\S*gcs-uploader\S*)$", rendered, re.MULTILINE))
+
+
+def test_a_raised_image_is_what_an_overlay_renders(overlays):
+    assert run(".github/scripts/raise-image", RAISED, cwd=overlays).returncode == 0
+    rendered = run(tool("kubectl"), "kustomize", str(overlays / "kustomize" / "overlays" / "customer-a"))
     assert rendered.returncode == 0, rendered.stderr
-    assert f"image: ghcr.io/owner/gcs-uploader:1.2.3@{DIGEST}\n" in rendered.stdout
+    assert images(rendered.stdout) == {RAISED}
+
+
+@pytest.mark.parametrize("released", [None, RAISED])
+def test_a_cluster_runs_the_image_under_test_whatever_was_released(overlays, tmp_path, released):
+    if released:
+        assert run(".github/scripts/raise-image", released, cwd=overlays).returncode == 0
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    # As far as these scripts look before they touch a cluster.
+    for name, text in (("minikube", "exit 0"), ("kubectl", f'[ "$1" != config ] || {{ echo gcs-uploader; exit; }}\nexec {tool("kubectl")} "$@"')):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    wanted = environment()
+    wanted["PATH"] = f"{programs}:{wanted['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", "set -euo pipefail; . ./common; rendered customer-b"],
+        cwd=overlays / ".github" / "scripts" / "cluster", env=wanted, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert images(done.stdout) == {"gcs-uploader:under-test"}
+
+
+def test_no_other_cluster_than_the_one_for_this_is_touched(tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("minikube", "kubectl"):
+        (programs / name).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\necho production\n')
+        (programs / name).chmod(0o755)
+    wanted = environment()
+    wanted["PATH"] = f"{programs}:{wanted['PATH']}"
+    for script in ("deploy", "upload", "roll-out", "customers", "isolation"):
+        done = subprocess.run([SCRIPTS / "cluster" / script], env=wanted, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2
+        assert "nothing is tried on another one" in done.stderr
+    assert set((tmp_path / "asked").read_text().splitlines()) == {"config current-context"}
 
 
 def spdx(*packages):
@@ -272,7 +310,7 @@ def test_a_platform_is_pushed_without_a_name_with_sbom_and_provenance(registry, 
     assert (repository / "target" / "image" / "arm64.digest").read_text().strip() == DIGEST
 
 
-@pytest.mark.parametrize("step", ["index", "sign", "tag", "copy", "where", "binary", "sbom"])
+@pytest.mark.parametrize("step", ["pushed", "binary", "sbom", "index", "sign", "tag", "copy", "where"])
 def test_a_step_without_the_one_before_it_does_nothing(registry, step):
     done, asked = registry(step, "docker.io/owner/gcs-uploader", PLATFORM="linux/amd64")
     assert done.returncode != 0
