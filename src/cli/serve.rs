@@ -49,6 +49,16 @@ pub(super) struct Serve {
     )]
     queue_depth: usize,
 
+    /// How many clients may be connected at a time; each costs a thread and a descriptor
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS",
+        value_name = "N",
+        default_value = "512",
+        value_parser = settings::max_connections
+    )]
+    max_connections: NonZeroUsize,
+
     /// How large an uploaded file is when the request names no size (64KiB, 1MiB, 5GB)
     #[arg(
         long,
@@ -168,6 +178,7 @@ impl Serve {
             listen: self.listen,
             workers: self.workers,
             queue_depth: self.queue_depth,
+            max_connections: self.max_connections,
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
             object_prefix: self.storage.object_prefix.clone(),
