@@ -72,6 +72,13 @@ impl Received {
         self.connection
     }
 
+    /// The values of all headers of this name, until it is answered.
+    pub(super) fn values(&self, name: &'static str) -> Vec<&str> {
+        let headers = self.request.as_ref().map_or(&[][..], Request::headers);
+        let named = headers.iter().filter(|header| header.field.equiv(name));
+        named.map(|header| header.value.as_str()).collect()
+    }
+
     /// Sends the answer. Waits for nothing but the client's receiving it.
     pub(super) fn respond(mut self, answer: &Answer, strays: &Strays) -> io::Result<()> {
         let Some(request) = self.request.take() else { return Ok(()) };

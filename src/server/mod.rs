@@ -9,6 +9,7 @@
 //! This room knows Cloud Storage through [`Uploader`] alone: no session, no token. It reads no
 //! environment.
 
+pub mod access;
 mod access_log;
 mod answer;
 mod body;
@@ -17,7 +18,10 @@ mod drain;
 mod exchange;
 mod face;
 mod gate;
+mod idempotency;
 mod intake;
+mod metrics_door;
+mod order;
 mod problem;
 mod query;
 mod queue;
@@ -42,10 +46,13 @@ use thiserror::Error;
 use crate::content::{ByteSize, ObjectPrefix};
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
+use access::Access;
 use door::Door;
 use face::Face;
 use intake::Intake;
+use metrics_door::MetricsDoor;
 use queue::Queue;
+use route::Offer;
 use strays::{StrayEnds, Strays};
 use turns::Turns;
 
@@ -54,6 +61,9 @@ use turns::Turns;
 pub struct Config {
     /// Where to listen. Port 0: any free one, see [`Server::local_addr`].
     pub listen: SocketAddr,
+    /// Where to listen for `GET /metrics`, which then is to be had nowhere else; port 0: any free
+    /// one. `None`: with everything else.
+    pub metrics_listen: Option<SocketAddr>,
     /// How many uploads run at once.
     pub workers: NonZeroUsize,
     /// How many uploads may wait for a worker. With 0, one is taken only if a worker is idle.
@@ -71,8 +81,17 @@ pub struct Config {
     /// How long uploads may go on after the server was told to stop. What cannot end on its own
     /// by then is interrupted, which may take some 10 seconds more.
     pub drain_timeout: Duration,
+    /// Who may upload.
+    pub access: Access,
     /// What an object's URL begins with: `https://storage.googleapis.com`, or an emulator's.
     pub endpoint: String,
+}
+
+impl Config {
+    /// What the listener for everybody has.
+    fn offer(&self) -> Offer {
+        if self.metrics_listen.is_some() { Offer::Uploads } else { Offer::Everything }
+    }
 }
 
 /// Tells a server to stop.
@@ -114,6 +133,7 @@ pub enum RunError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    metrics_listener: Option<TcpListener>,
     face: Arc<Face>,
     stray_ends: StrayEnds,
 }
@@ -140,6 +160,7 @@ impl Server {
         let failed = |source| BindError { address: config.listen, source };
         let listener = door::listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let metrics_listener = config.metrics_listen.map(listen_for_metrics).transpose()?;
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let (strays, stray_ends) = Strays::new(Arc::clone(&metrics), strays);
         let face = Arc::new(Face {
@@ -151,7 +172,7 @@ impl Server {
             strays,
             turns: Arc::new(Turns::default()),
         });
-        Ok(Self { listener, address, face, stray_ends })
+        Ok(Self { listener, address, metrics_listener, face, stray_ends })
     }
 
     /// Where it listens, with the port that it got.
@@ -165,11 +186,12 @@ impl Server {
     /// # Errors
     /// When it cannot start, and when it ends otherwise than it was told to.
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
-        let Self { listener, address, face, stray_ends } = self;
+        let Self { listener, address, metrics_listener, face, stray_ends } = self;
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
         strays::start_reading(&stray_ends).map_err(RunError::Start)?;
         let door = Door::open(listener, Arc::clone(&face)).map_err(RunError::Start)?;
         log::info!(bucket = face.config.bucket.as_str(); "listening on http://{address}");
+        let metrics_door = open_for_metrics(metrics_listener, &face).map_err(RunError::Start)?;
 
         let stranded = select! {
             recv(stop) -> stop => {
@@ -185,6 +207,7 @@ impl Server {
 
         let unfinished = drain::drain(&face);
         door.close();
+        metrics_door.into_iter().for_each(MetricsDoor::close);
         if unfinished > 0 {
             return Err(RunError::Unfinished(unfinished));
         }
@@ -200,4 +223,19 @@ impl Server {
             false => Ok(()),
         }
     }
+}
+
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, BindError> {
+    metrics_door::listen(address).map_err(|source| BindError { address, source })
+}
+
+fn open_for_metrics(
+    listener: Option<TcpListener>,
+    face: &Arc<Face>,
+) -> io::Result<Option<MetricsDoor>> {
+    let Some(listener) = listener else { return Ok(None) };
+    let address = listener.local_addr()?;
+    let door = MetricsDoor::open(listener, Arc::clone(face))?;
+    log::info!("metrics are at http://{address}/metrics");
+    Ok(Some(door))
 }
