@@ -68,6 +68,12 @@ impl Key {
         (1..=LONGEST).contains(&key.len()).then_some(Self(key))
     }
 
+    /// The key as it stands between quotes.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn escaped(&self) -> String {
+        self.0.replace('\\', "\\\\").replace('"', "\\\"")
+    }
+
     /// What the key stands for when this caller uses it.
     pub(super) fn identity(&self, caller: Option<&Caller>, prefix: &ObjectPrefix) -> Identity {
         let caller = caller.map_or("", Caller::as_str);

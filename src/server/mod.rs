@@ -17,6 +17,8 @@ mod door;
 mod drain;
 mod exchange;
 mod face;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gate;
 mod idempotency;
 mod intake;

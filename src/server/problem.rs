@@ -82,9 +82,14 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn status(&self) -> u16 {
         self.status
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn header_count(&self) -> usize {
+        self.headers.len()
     }
 
     pub(super) fn into_answer(self, id: &RequestId) -> Answer {
