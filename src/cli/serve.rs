@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
+use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
 use crate::server::{Config, Server};
 use crate::telemetry::Metrics;
@@ -28,6 +30,15 @@ pub(super) struct Serve {
         default_value = "0.0.0.0:4545"
     )]
     listen: SocketAddr,
+
+    /// An address of its own for GET /metrics, which then is at no other; port 0 takes a free one
+    #[arg(long = "metrics-listen", env = "METRICS_ADDR", value_name = "ADDR:PORT")]
+    metrics_listen: Option<SocketAddr>,
+
+    /// The file that names who may upload, by the SHA-256 of a token each, as `gcs-uploader token
+    /// new` prints it; read again when it changes; without it, everybody may
+    #[arg(long, env = "API_TOKENS_FILE", value_name = "FILE")]
+    api_tokens_file: Option<PathBuf>,
 
     /// How many uploads run at a time
     #[arg(
@@ -171,11 +182,24 @@ impl Serve {
         Ok(())
     }
 
+    /// Who may upload.
+    fn access(&self) -> Result<Access, Failure> {
+        let Some(path) = &self.api_tokens_file else {
+            log::warn!("API_TOKENS_FILE is not set: everybody who reaches this server may upload");
+            return Ok(Access::open());
+        };
+        Access::by_file(path).map_err(|error| {
+            Failure::Setting(format!("API_TOKENS_FILE (--api-tokens-file): {error}"))
+        })
+    }
+
     fn serve(self) -> Result<ExitCode, Failure> {
+        let access = self.access()?;
         let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let config = Config {
             listen: self.listen,
+            metrics_listen: self.metrics_listen,
             workers: self.workers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
@@ -185,6 +209,7 @@ impl Serve {
             bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
+            access,
             endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)

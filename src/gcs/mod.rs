@@ -10,6 +10,8 @@ mod client;
 pub mod credentials;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 mod message;
 mod object;
