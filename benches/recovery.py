@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import tempfile
+import time
 import urllib.request
 
 BINARY = os.environ["GCS_UPLOADER_BIN"]
@@ -17,10 +18,10 @@ BETWEEN_RESETS = 32 * MIB
 ROUNDS = 3
 
 
-def order_resets(emulator, size):
+def order_resets(emulator, size, round_number):
     """Orders resets at exponentially distributed distances, until the object is through."""
     rules, at = [], 0
-    dice = random.Random(1)
+    dice = random.Random(round_number)
     while at < size:
         distance = int(dice.expovariate(1 / BETWEEN_RESETS))
         action = {"break_after_request_bytes": {"bytes": distance, "with": "reset"}}
@@ -40,13 +41,25 @@ def upload(emulator, size):
     process = subprocess.Popen(
         [BINARY, *arguments, "--storage-emulator-host", emulator], stdout=subprocess.PIPE
     )
-    answer = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, f"the upload ended with {status}"
-    return json.loads(answer), usage.ru_maxrss / 1024
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, peak_memory(process.pid))
+        time.sleep(0.002)
+    assert process.returncode == 0, f"the upload ended with {process.returncode}"
+    return json.loads(process.stdout.read()), peak
 
 
-def measure(size, faults):
+def peak_memory(pid):
+    """The most memory that the process has had so far, in MiB: what Linux calls VmHWM."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            lines = [line for line in status if line.startswith("VmHWM")]
+    except OSError:
+        return 0
+    return int(lines[0].split()[1]) / 1024 if lines else 0
+
+
+def measure(size, faults, round_number):
     with tempfile.TemporaryDirectory() as folder:
         command = [BINARY, "emulator", "--listen", "127.0.0.1:0", "--dir", folder]
         emulator = subprocess.Popen(
@@ -58,7 +71,7 @@ def measure(size, faults):
         try:
             url = emulator.stdout.readline().strip()
             if faults:
-                order_resets(url, size)
+                order_resets(url, size, round_number)
             return upload(url, size)
         finally:
             emulator.terminate()
@@ -70,7 +83,7 @@ def main():
     print("| --- | --- | --- | --- | --- |")
     for size, name in [(MIB, "1 MiB"), (1024 * MIB, "1 GiB")]:
         for faults in [False, True]:
-            runs = [measure(size, faults) for _ in range(ROUNDS)]
+            runs = [measure(size, faults, number) for number in range(ROUNDS)]
             sent = sorted(answer["bytesSent"] / size for answer, _ in runs)
             memory = sorted(peak for _, peak in runs)
             resumed = sorted(answer["resumed"] for answer, _ in runs)

@@ -150,8 +150,12 @@ impl Emulator {
     }
 
     fn run(store: Store, outside: TcpListener, inside: TcpListener) -> io::Result<Self> {
-        // What the library accepts inherits this. It writes an answer in several pieces.
+        // What is accepted inherits these. The library writes an answer in several pieces; and what
+        // lies between a client and its session is lost when a connection breaks: little, as with
+        // Cloud Storage, and not what two connections on one machine would hold.
         SockRef::from(&inside).set_tcp_nodelay(true)?;
+        SockRef::from(&inside).set_recv_buffer_size(wire::IN_FLIGHT)?;
+        SockRef::from(&outside).set_recv_buffer_size(wire::IN_FLIGHT)?;
         let stop = Arc::new(Stop::default());
         let inside_addr = inside.local_addr()?;
         let library = Arc::new(Library::start(inside, Arc::clone(&stop))?);

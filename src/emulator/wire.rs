@@ -21,6 +21,8 @@ use super::http::BUFFER;
 
 /// Connections beyond this many are closed at once. Each takes four descriptors and three threads.
 pub(super) const MAX_CONNECTIONS: usize = 200;
+/// What is asked for as the size of a socket's buffer. The kernel doubles it.
+pub(super) const IN_FLIGHT: usize = 128 << 10;
 /// How long a connection that was closed on our side is still listened to, so that what the client
 /// was sending does not reset it before the client has read the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -169,6 +171,7 @@ impl Shared {
             return Err(io::Error::other(format!("there are {MAX_CONNECTIONS} already")));
         }
         let library = TcpStream::connect(self.library)?;
+        SockRef::from(&library).set_send_buffer_size(IN_FLIGHT)?;
         client.set_nodelay(true)?;
         library.set_nodelay(true)?;
         greet(&library)?;

@@ -508,16 +508,17 @@ impl<'a> Upload<'a> {
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
         let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
-        let mut absent = cancelled || never_whole;
-        if !absent {
-            match self.bucket.look(&self.object.name, LAST_WORDS) {
+        let absent = never_whole
+            || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
                     return Ok(self.uploaded(object));
                 }
-                Ok(found) => absent = found.is_none(),
-                Err(error) => debug!("{}: {error}", self.object.name),
-            }
-        }
+                Ok(found) => found.is_none(),
+                Err(error) => {
+                    debug!("{}: {error}", self.object.name);
+                    cancelled
+                }
+            };
         if !absent {
             warn!("{}: the upload failed, and an object may be there", self.object.name);
         }
