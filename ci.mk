@@ -11,7 +11,7 @@ RUST ?= stable
 
 .PHONY: test-workflows
 test-workflows: $(VENV) ## Test the workflows and their scripts (actionlint, zizmor, shellcheck)
-	$(PYTHON) -m pytest -q tests/workflows
+	$(PYTEST) tests/workflows
 
 .PHONY: test-parts
 test-parts: ## Print the parts of `make test` as a JSON list, for jobs side by side

@@ -95,11 +95,12 @@ def summary(tmp_path, *command):
 
 def test_a_summary_counts_what_passed(tmp_path):
     said = tmp_path / "said"
-    said.write_text("running 3 tests\ntest result: ok. 3 passed; 0 failed\n==== 5 passed, 1 skipped in 0.12s ====\n")
+    said.write_text("running 3 tests\ntest result: ok. 3 passed; 0 failed\n==== 5 passed, 1 skipped in 0.12s ====\nSKIPPED [1] a.py:3: NOT CHECKED: no kit\n")
     done, written = summary(tmp_path, "cat", str(said))
     assert done.returncode == 0
     assert "test result: ok. 3 passed; 0 failed" in written
     assert "5 passed, 1 skipped" in written
+    assert "NOT CHECKED: no kit" in written
     assert "✅" in written and "running 3 tests" not in written
 
 

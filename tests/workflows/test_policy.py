@@ -11,7 +11,6 @@ USES = sorted({step["uses"] for _, step in STEPS if "uses" in step and not step[
 RUNS = [(where, step["run"]) for where, step in STEPS if "run" in step]
 # What a run may do besides make: carry a result from step to step, or say something.
 AROUND_MAKE = {
-    'rustup default "$(make rust)"',
     "echo 'Not copied to Docker Hub - the environment docker-hub has no DOCKERHUB_USERNAME and DOCKERHUB_TOKEN.' >>\"$GITHUB_STEP_SUMMARY\"",
     "jq --exit-status 'all(. == \"success\")' <<<\"$RESULTS\"",
 }

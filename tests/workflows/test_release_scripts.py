@@ -284,14 +284,15 @@ def registry(repository, tmp_path):
     """Runs a step of `image` with stand-ins for docker and cosign, and tells what they were asked."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, text in (("docker", REGISTRY), ("cosign", '#!/bin/sh\necho "cosign $*" >>"$LOG"\n')):
+    asked = '#!/bin/sh\necho "{0} $*" >>"$LOG"\n'
+    for name, text in (("docker", REGISTRY), ("cosign", asked.format("cosign")), ("gh", '#!/bin/sh\necho "$MAIN"\n')):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     log = tmp_path / "log"
 
     def step(*arguments, **settings):
         log.write_text("")
-        defaults = {"GITHUB_REPOSITORY": "Owner/GCS-Uploader", "REF": "refs/heads/main", "COMMIT": COMMIT, "PUSHED": DIGEST, "STORED": DIGEST}
+        defaults = {"GITHUB_REPOSITORY": "Owner/GCS-Uploader", "REF": "refs/heads/main", "COMMIT": COMMIT, "PUSHED": DIGEST, "STORED": DIGEST, "MAIN": COMMIT}
         wanted = environment(**defaults | settings | {"LOG": str(log)})
         wanted["PATH"] = f"{programs}:{wanted['PATH']}"
         done = subprocess.run([".github/scripts/image", *arguments], cwd=repository, env=wanted, capture_output=True, text=True, timeout=60)
@@ -346,6 +347,17 @@ def test_every_name_is_given_to_the_digest_that_was_signed(pushed):
     done, asked = pushed("tag")
     assert done.returncode == 0, done.stderr
     assert f"--tag ghcr.io/owner/gcs-uploader:edge ghcr.io/owner/gcs-uploader@{DIGEST}" in asked
+    done, _ = pushed("summary")
+    assert f"- `ghcr.io/owner/gcs-uploader:edge@{DIGEST}`\n" in done.stdout
+    assert f"make image-verify PUBLISHED=ghcr.io/owner/gcs-uploader@{DIGEST}\n" in done.stdout
+
+
+def test_edge_is_left_to_a_later_commit_of_main(pushed):
+    assert pushed("index")[0].returncode == 0
+    done, asked = pushed("tag", MAIN="f" * 40)
+    assert done.returncode == 0, done.stderr
+    assert ":edge" not in asked and SHA_TAG in asked
+    assert "edge" not in pushed("summary")[0].stdout
 
 
 def test_a_name_that_ends_up_with_another_digest_is_an_error(pushed):
