@@ -44,7 +44,7 @@ build: ## Build the release binary, target/release/gcs-uploader
 ##@ Prove
 
 .PHONY: test
-test: test-rust test-clients test-readme test-terraform test-deploy ## Run everything that proves the project
+test: test-rust test-clients test-readme test-terraform test-deploy test-workflows ## Run everything that proves the project
 
 .PHONY: test-rust
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
@@ -94,3 +94,4 @@ test-deploy: $(VENV) build-debug
 
 include deploy.mk
 include terraform.mk
+include ci.mk
