@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::telemetry::Metrics;
 
 /// How long a client may keep a connection waiting when others need its place.
-const TOLERATED: Duration = Duration::from_secs(1);
+const TOLERATED: Duration = Duration::from_millis(500);
 
 /// How long it may take until a connection that was told to end has ended.
 const ENDING: Duration = Duration::from_millis(100);

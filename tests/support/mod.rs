@@ -7,6 +7,7 @@
 #[cfg(feature = "emulator")]
 pub mod cutter;
 pub mod engine;
+pub mod raw;
 pub mod rig;
 pub mod tls;
 
