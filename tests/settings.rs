@@ -33,6 +33,7 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("WORKERS", "0", "write 1 to 4096"),
         ("WORKERS", "many", "write 1 to 4096"),
         ("QUEUE_DEPTH", "-1", "write 0 to 65536"),
+        ("MAX_CONNECTIONS", "0", "write 1 to 65536"),
         ("UPLOAD_SIZE", "1.5MiB", "1MiB"),
         ("UPLOAD_SIZE", "6TiB", "at most 5TiB"),
         ("MAX_UPLOAD_SIZE", "lots", "1MiB"),
@@ -41,7 +42,7 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("DRAIN_TIMEOUT", "0s", "write 1s to 7d"),
         ("LOG_FORMAT", "xml", "json"),
         ("METRICS_ADDR", "9090", "invalid socket address"),
-        ("API_TOKENS_FILE", "", "value is required"),
+        ("API_TOKENS_FILE", "", "\"\" makes no sense"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");
@@ -114,6 +115,7 @@ fn every_setting_stands_in_the_help_with_its_variable_and_default() {
         ("LISTEN_ADDR", "0.0.0.0:4545"),
         ("WORKERS", "32"),
         ("QUEUE_DEPTH", "128"),
+        ("MAX_CONNECTIONS", "512"),
         ("UPLOAD_SIZE", "1MiB"),
         ("MAX_UPLOAD_SIZE", "5GiB"),
         ("OBJECT_PREFIX", ""),

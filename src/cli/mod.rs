@@ -4,6 +4,7 @@
 mod check;
 #[cfg(feature = "emulator")]
 mod emulator;
+mod logging;
 mod serve;
 mod settings;
 mod storage;

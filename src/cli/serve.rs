@@ -14,8 +14,8 @@ use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
 use crate::server::{Config, Server};
 use crate::telemetry::Metrics;
-use crate::telemetry::log::{self as logs, LogFormat};
 
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
@@ -59,6 +59,16 @@ pub(super) struct Serve {
         value_parser = settings::queue_depth
     )]
     queue_depth: usize,
+
+    /// How many clients may be connected at a time; each costs a thread and a descriptor
+    #[arg(
+        long,
+        env = "MAX_CONNECTIONS",
+        value_name = "N",
+        default_value = "512",
+        value_parser = settings::max_connections
+    )]
+    max_connections: NonZeroUsize,
 
     /// How large an uploaded file is when the request names no size (64KiB, 1MiB, 5GB)
     #[arg(
@@ -110,29 +120,6 @@ pub(super) struct Serve {
 
     #[command(flatten)]
     logging: Logging,
-}
-
-/// What is logged, and how.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Logging")]
-pub(super) struct Logging {
-    /// How log lines are written, to standard error: text for people, json for Cloud Logging
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-
-    /// What is logged: error, warn, info, debug or trace, also by module (info,gcs_uploader=debug);
-    /// HTTP libraries never log below warn, as they would show secrets [default: info for servers]
-    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER")]
-    filter: Option<String>,
-}
-
-impl Logging {
-    /// Starts logging, with this filter where none is set.
-    pub(super) fn start(&self, default: &str) -> Result<(), Failure> {
-        let filter = self.filter.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(default);
-        logs::init(self.log_format, filter)
-            .map_err(|error| Failure::Setting(format!("RUST_LOG (--log): {error}")))
-    }
 }
 
 impl Serve {
@@ -215,14 +202,15 @@ impl Serve {
             metrics_listen: self.metrics_listen,
             workers: self.workers,
             queue_depth: self.queue_depth,
+            max_connections: self.max_connections,
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
             object_prefix: self.storage.object_prefix.clone(),
-            bucket: client.bucket.clone(),
+            bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
             access,
-            endpoint: client.endpoint.to_string(),
+            endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)
             .map_err(|error| Failure::Runtime(error.to_string()))?;

@@ -56,6 +56,14 @@ pub(super) fn queue_depth(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of connections.
+pub(super) fn max_connections(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(connections) if connections.get() <= 65_536 => Ok(connections),
+        _ => Err(format!("{:?} is no number of connections: write 1 to 65536", shortened(text))),
+    }
+}
+
 /// A size that an object can have.
 pub(super) fn object_size(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
@@ -101,6 +109,7 @@ mod tests {
         }
         for text in ["65537", "-1", "", "1e3"] {
             assert!(queue_depth(text).is_err(), "{text:?}");
+            assert!(max_connections(text).is_err(), "{text:?}");
         }
     }
 

@@ -38,7 +38,7 @@ impl Entry {
             method: shortened(received.method.as_str()),
             target: shortened(&received.target),
             user_agent: shortened(received.user_agent.as_deref().unwrap_or_default()),
-            remote_ip: received.connection().ip(),
+            remote_ip: received.client,
             arrived: received.arrived,
             level: if probe { Level::Debug } else { Level::Info },
             method_label: route::method_label(&received.method),
@@ -52,7 +52,7 @@ impl Entry {
         let latency = format!("{:.6}s", took.as_secs_f64());
         let fate = match written {
             Ok(()) => String::new(),
-            Err(error) => format!(", but the client did not take the answer: {error}"),
+            Err(error) => format!(", but the answer was lost: {error}"),
         };
         log::log!(
             self.level,

@@ -1,7 +1,7 @@
 //! Answers, and the bytes that they become.
 //!
-//! tiny_http's own `Response` leaves out a `Connection` header that it is given, and a server that
-//! drains must be able to say `close`: so the head is written here.
+//! tiny_http's own `Response` goes out in several writes, and chunked when it is long: so the head is
+//! written here.
 
 use std::time::SystemTime;
 
@@ -15,15 +15,13 @@ pub(super) const JSON: &str = "application/json";
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
-    /// Nothing more will be answered on this connection, and the client is told so.
-    pub(super) last: bool,
     headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("Content-Type", content_type.to_owned())];
-        Self { status, body, last: false, headers }
+        Self { status, body, headers }
     }
 
     pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
@@ -39,24 +37,20 @@ impl Answer {
         self
     }
 
-    /// The header lines that are this answer's own, each with its line end.
-    pub(super) fn header_lines(&self) -> String {
-        let mut lines =
-            format!("Content-Length: {}\r\nCache-Control: no-store\r\n", self.body.len());
-        if self.last {
-            lines.push_str("Connection: close\r\n");
-        }
-        self.headers
-            .iter()
-            .fold(lines, |lines, (name, value)| format!("{lines}{name}: {value}\r\n"))
-    }
-
     /// The head, up to and with the empty line.
     pub(super) fn head(&self) -> Vec<u8> {
         let reason = StatusCode(self.status).default_reason_phrase();
         let date = httpdate::fmt_http_date(SystemTime::now());
-        let lines = self.header_lines();
-        format!("HTTP/1.1 {} {reason}\r\nDate: {date}\r\n{lines}\r\n", self.status).into_bytes()
+        let head = format!(
+            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nContent-Length: {}\r\n\
+            Cache-Control: no-store\r\n",
+            self.status,
+            self.body.len()
+        );
+        let lines = self.headers.iter();
+        let mut head = lines.fold(head, |head, (name, value)| head + name + ": " + value + "\r\n");
+        head.push_str("\r\n");
+        head.into_bytes()
     }
 }
 
@@ -69,13 +63,5 @@ mod tests {
         let answer = Answer::json(200, &()).with_header("X-Request-Id", "a\r\nSet-Cookie: b\u{85}");
         let head = String::from_utf8(answer.head()).unwrap();
         assert!(head.contains("\r\nX-Request-Id: aSet-Cookie: b\r\n\r\n"), "{head}");
-    }
-
-    #[test]
-    fn says_close_when_it_is_the_last() {
-        let mut answer = Answer::json(200, &());
-        assert!(!answer.header_lines().contains("Connection"));
-        answer.last = true;
-        assert!(answer.header_lines().contains("Connection: close\r\n"));
     }
 }

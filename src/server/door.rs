@@ -1,217 +1,309 @@
-//! The listening socket, and the threads that take requests from it.
+//! The listening socket, and the thread that accepts connections: each gets a thread of its own, up
+//! to a number.
 //!
-//! A few threads take turns at waiting for the next request and answering it, so that a client
-//! who does not read its answer holds up one of them, for a bounded time, and nobody else.
-//!
-//! tiny_http stops accepting at the first error that `accept` returns, and says so once, or it
-//! panics when descriptors or threads run out at the wrong moment, and says nothing. Then another
-//! tiny_http is set up on the same socket, while one thread goes on serving the connections of
-//! the old one.
+//! It goes on whatever happens: an error of `accept`, no descriptor, no thread. When there are as
+//! many connections as there may be, or no descriptors left, a connection that keeps the server
+//! waiting makes room; if there is none, newcomers get a short answer that says so.
 
-use std::fmt;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::connection::{Connection, Limits};
 use super::face::Face;
-use super::gate::Gate;
+use super::problem::{self, Problem};
+use super::relay::{self, Relay};
+use super::request_id::RequestId;
+use super::visitors::Visitors;
 
 /// How many connections the kernel keeps that have not been accepted yet.
 const BACKLOG: i32 = 1024;
 
-/// How long it waits before the first attempt to listen again, and at most.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What a connection's thread may use of its stack; measured to need less than a quarter.
+const STACK: usize = 256 << 10;
 
-/// How many descriptors must be free before listening again makes sense: with fewer, the next
-/// connection would end it at once.
-const DESCRIPTORS_TO_SPARE: usize = 8;
+/// How long to wait after `accept` has failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// How long nothing of an answer may go out because the client does not read, before it is given
-/// up. A first answer always fits into the socket's buffer: this one is behind many unread.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the same trouble is logged.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
-/// How often it is seen whether connections are still accepted.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How many connections that were turned away stay open until their clients know, and for how long.
+pub(super) const TURNED_AWAY: usize = 16;
+const TURNED_AWAY_FOR: Duration = Duration::from_secs(1);
 
-/// How many threads take requests from one tiny_http.
-const FRONTS: usize = 4;
+/// How soon a client should come back that found too many connections.
+const RETRY_SECONDS: u32 = 2;
+
+/// How long those may take to ask who have just come when all is over, and how long connections may
+/// take to end.
+const LAST_ORDERS: Duration = Duration::from_millis(250);
+const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it.
-    socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// An open door; closed, its threads end.
+/// What the threads behind the door share.
+struct Inside {
+    face: Arc<Face>,
+    relay: Relay,
+    limits: Limits,
+}
+
+/// An open door.
 pub(super) struct Door {
     inside: Arc<Inside>,
-    closing: Sender<()>,
-}
-
-struct Inside {
-    listener: TcpListener,
-    face: Arc<Face>,
-    /// Disconnected when the door closes.
-    closing: Receiver<()>,
-    fronts: Mutex<Fronts>,
-}
-
-#[derive(Default)]
-struct Fronts {
-    gates: Vec<Arc<Gate>>,
-    threads: Vec<JoinHandle<()>>,
+    visitors: Arc<Visitors>,
+    closing: Arc<AtomicBool>,
+    /// Dropped, it wakes the porter.
+    bell: UnixStream,
+    porter: JoinHandle<()>,
+    fronts: Vec<JoinHandle<()>>,
 }
 
 impl Door {
-    pub(super) fn open(listener: TcpListener, face: Arc<Face>) -> io::Result<Self> {
-        let (closing, closing_end) = bounded(0);
-        let fronts = Mutex::default();
-        let inside = Arc::new(Inside { listener, face, closing: closing_end, fronts });
-        let gate = inside.open_gate()?;
-        for _ in 0..FRONTS {
-            let gate = Arc::clone(&gate);
-            Inside::spawn(&inside, move |inside| front(inside, &gate))?;
-        }
-        Inside::spawn(&inside, watch)?;
-        Ok(Self { inside, closing })
+    pub(super) fn open(listener: TcpListener, face: Arc<Face>, rules: Rules) -> io::Result<Self> {
+        let uploads = face.config.workers.get().saturating_add(face.config.queue_depth);
+        let streams = relay::streams_for(uploads, rules.max_connections);
+        let (relay, fronts) = Relay::open(&face, streams)?;
+        let visitors = Arc::new(Visitors::new(Arc::clone(&face.metrics)));
+        let inside = Arc::new(Inside { face, relay, limits: rules.limits });
+        let closing = Arc::new(AtomicBool::new(false));
+        let (bell, bell_end) = UnixStream::pair()?;
+        let mut porter = Porter {
+            listener,
+            inside: Arc::clone(&inside),
+            visitors: Arc::clone(&visitors),
+            max_connections: rules.max_connections,
+            closing: Arc::clone(&closing),
+            bell: bell_end,
+            turned_away: VecDeque::new(),
+            full: Complaint::default(),
+            failing: Complaint::default(),
+        };
+        let face = Arc::clone(&inside.face);
+        let attend = move || while face.guarded(|| porter.attend()) == Attending::On {};
+        let porter = thread::Builder::new().name("porter".to_owned()).spawn(attend)?;
+        Ok(Self { inside, visitors, closing, bell, porter, fronts })
     }
 
-    /// Takes no more requests. What was taken is none of the door's business.
+    /// Ends the connections that are kept for further requests. Those that would be kept later end
+    /// by themselves while the server drains.
+    pub(super) fn keep_none_alive(&self) {
+        self.visitors.send_idle_regulars_home();
+    }
+
+    /// Accepts no more, and waits for those inside to have their answers.
     pub(super) fn close(self) {
-        drop(self.closing);
-        // A gate may be opened once more in the meantime.
-        loop {
-            let Fronts { gates, threads } = std::mem::take(&mut *self.inside.fronts());
-            if threads.is_empty() {
-                return;
-            }
-            gates.iter().for_each(|gate| gate.unblock(FRONTS));
-            for thread in threads {
-                if thread.join().is_err() {
-                    log::error!("a thread that takes requests had ended in a panic");
-                }
+        self.closing.store(true, Ordering::Release);
+        drop(self.bell);
+        if self.porter.join().is_err() {
+            log::error!("the thread that accepts connections had ended in a panic");
+        }
+        self.visitors.wait_until_gone(Instant::now() + LAST_ORDERS);
+        self.visitors.send_idle_home();
+        let left = self.visitors.wait_until_gone(Instant::now() + FAREWELL);
+        if left > 0 {
+            log::warn!("{left} connections did not end in time");
+        }
+        self.inside.relay.release_fronts();
+        for front in self.fronts {
+            if front.join().is_err() {
+                log::error!("a thread that takes requests had ended in a panic");
             }
         }
     }
 }
 
-impl Inside {
-    fn fronts(&self) -> MutexGuard<'_, Fronts> {
-        self.fronts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_closing(&self) -> bool {
-        self.closing.try_recv() == Err(TryRecvError::Disconnected)
-    }
-
-    /// Whether the door closes before this time is over, or has closed.
-    fn closes_within(&self, wait: Duration) -> bool {
-        self.closing.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected)
-    }
-
-    fn spawn(inside: &Arc<Self>, run: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
-        let shared = Arc::clone(inside);
-        let mut fronts = inside.fronts();
-        let name = format!("front-{}", fronts.threads.len() + 1);
-        fronts.threads.push(thread::Builder::new().name(name).spawn(move || run(&shared))?);
-        Ok(())
-    }
-
-    /// Sets up a tiny_http on the listening socket.
-    fn open_gate(&self) -> io::Result<Arc<Gate>> {
-        let gate = Arc::new(Gate::open(self.listener.try_clone()?)?);
-        self.fronts().gates.push(Arc::clone(&gate));
-        Ok(gate)
-    }
-
-    fn has_descriptors_to_spare(&self) -> io::Result<()> {
-        let clones = (0..DESCRIPTORS_TO_SPARE).map(|_| self.listener.try_clone());
-        clones.collect::<io::Result<Vec<_>>>().map(drop)
-    }
+/// How many connections there may be, and how long what may take on them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) max_connections: usize,
+    pub(super) limits: Limits,
 }
 
-/// Takes requests from `gate` until the door closes, and those that had come by then.
-fn front(inside: &Arc<Inside>, gate: &Gate) {
-    // A door that closed while this gate was set up has not unblocked it.
-    if inside.is_closing() {
-        return;
+/// The one who accepts connections.
+struct Porter {
+    listener: TcpListener,
+    inside: Arc<Inside>,
+    visitors: Arc<Visitors>,
+    max_connections: usize,
+    closing: Arc<AtomicBool>,
+    bell: UnixStream,
+    turned_away: VecDeque<(Instant, TcpStream)>,
+    full: Complaint,
+    failing: Complaint,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Attending {
+    #[default]
+    On,
+    Over,
+}
+
+impl Porter {
+    /// Accepts a connection, or waits for one.
+    fn attend(&mut self) -> Attending {
+        if self.closing.load(Ordering::Acquire) {
+            self.accept_the_last();
+            return Attending::Over;
+        }
+        self.forget_turned_away();
+        match self.listener.accept() {
+            Ok((stream, address)) => self.admit(stream, address.ip()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(),
+            Err(error) => self.accepting_failed(&error),
+        }
+        Attending::On
     }
-    gate.arrive();
-    loop {
-        match gate.next(&inside.face) {
-            Ok(exchange) => inside.face.guarded(|| inside.face.serve_all(exchange)),
-            Err(_) if inside.is_closing() => return,
+
+    /// Those who connected before the door was closed.
+    fn accept_the_last(&mut self) {
+        for _ in 0..BACKLOG {
+            match self.listener.accept() {
+                Ok((stream, address)) => self.admit(stream, address.ip()),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for a connection, the bell, or the time to forget somebody.
+    fn wait(&self) {
+        let due = self.turned_away.front().map(|(since, _)| {
+            TURNED_AWAY_FOR.saturating_sub(since.elapsed()) + Duration::from_millis(1)
+        });
+        let timeout = due.and_then(|due| Timespec::try_from(due).ok());
+        let mut awaited =
+            [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
+        match poll(&mut awaited, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
-                replace(inside, gate, &error);
-                if gate.may_leave() {
-                    return;
-                }
+                log::error!("cannot wait for connections: {error}");
+                thread::sleep(AFTER_FAILURE);
             }
         }
     }
-}
 
-/// Notices gates that accept no more and did not say so.
-fn watch(inside: &Arc<Inside>) {
-    while !inside.closes_within(WATCH_EVERY) {
-        let gates = inside.fronts().gates.clone();
-        for gate in gates.iter().filter(|gate| gate.is_deaf()) {
-            replace(inside, gate, &"the thread that did it is gone");
+    fn admit(&mut self, stream: TcpStream, address: IpAddr) {
+        if self.visitors.count() >= self.max_connections && !self.visitors.make_room() {
+            if let Some(times) = self.full.due() {
+                let maximum = self.max_connections;
+                log::warn!("{maximum} connections are open: turned {times} away");
+            }
+            self.inside.face.metrics.connection_cut("full");
+            return self.turn_away(stream);
+        }
+        let (visit, visitor) = self.visitors.enter(stream, address);
+        let inside = Arc::clone(&self.inside);
+        let mine = Arc::clone(&visitor);
+        let serve = move || {
+            // Dropped last: then the connection is closed, and another may come.
+            let _visit = visit;
+            let Inside { face, relay, limits } = &*inside;
+            if let Err(error) = Connection::new(face, relay, &mine, *limits).serve() {
+                log::debug!("a connection ended: {error}");
+            }
+            drop(mine);
+        };
+        let thread = thread::Builder::new().name("connection".to_owned()).stack_size(STACK);
+        if let Err(error) = thread.spawn(serve) {
+            self.complain(&error);
+            tell_to_come_again(&visitor.stream);
         }
     }
-}
 
-/// Retires a gate and listens anew, unless that was done before.
-fn replace(inside: &Arc<Inside>, gate: &Gate, reason: &dyn fmt::Display) {
-    if gate.retire() {
-        log::warn!("connections are not accepted any more: {reason}; listening again");
-        inside.face.metrics.accepting_failed();
-        begin_listening_again(inside);
-        gate.unblock(FRONTS - 1);
+    /// Answers without reading, and keeps the connection for a while: closed with a request unread,
+    /// it would be reset, and the answer lost.
+    fn turn_away(&mut self, stream: TcpStream) {
+        tell_to_come_again(&stream);
+        if self.turned_away.len() == TURNED_AWAY {
+            self.turned_away.pop_front();
+        }
+        self.turned_away.push_back((Instant::now(), stream));
     }
-}
 
-/// Hands the waiting to a thread of its own, as there are connections to serve meanwhile.
-fn begin_listening_again(inside: &Arc<Inside>) {
-    while let Err(error) = Inside::spawn(inside, listen_again) {
-        log::error!("cannot start a thread to listen again: {error}; trying again");
-        if inside.closes_within(LONGEST_WAIT) {
+    fn forget_turned_away(&mut self) {
+        self.turned_away.retain(|(since, _)| since.elapsed() < TURNED_AWAY_FOR);
+    }
+
+    fn accepting_failed(&mut self, error: &io::Error) {
+        // As when a client has gone before its turn came.
+        if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) {
             return;
         }
+        self.complain(error);
+        if !self.visitors.make_room() {
+            self.turned_away.clear();
+            thread::sleep(AFTER_FAILURE);
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        self.inside.face.metrics.accepting_failed();
+        if let Some(times) = self.failing.due() {
+            log::error!("connections cannot be accepted ({times} since last said): {error}");
+        }
     }
 }
 
-fn listen_again(inside: &Arc<Inside>) {
-    let mut wait = FIRST_WAIT;
-    while !inside.closes_within(wait) {
-        match inside.has_descriptors_to_spare().and_then(|()| inside.open_gate()) {
-            Ok(gate) => {
-                log::info!("accepting connections again");
-                return serve_again(inside, &gate);
-            }
-            Err(error) => log::warn!("cannot listen again yet: {error}"),
-        }
-        wait = (2 * wait).min(LONGEST_WAIT);
+/// Of a new connection, the buffer takes it at once.
+fn tell_to_come_again(mut stream: &TcpStream) {
+    let id = RequestId::choose(None);
+    let problem = Problem::new(&problem::TOO_MANY_CONNECTIONS, "No more can be served at a time.");
+    let answer = problem.with_header("Retry-After", RETRY_SECONDS).into_answer(&id);
+    let answer = answer.with_header("X-Request-Id", id.as_str()).with_header("Connection", "close");
+    let told = stream
+        .set_nonblocking(true)
+        .and_then(|()| stream.write_all(&[&answer.head()[..], &answer.body].concat()))
+        .and_then(|()| stream.shutdown(Shutdown::Write));
+    if let Err(error) = told {
+        log::debug!("a client that was turned away does not know: {error}");
     }
 }
 
-/// Serves a new gate with this thread, and others as far as they can be had.
-fn serve_again(inside: &Arc<Inside>, gate: &Arc<Gate>) {
-    for _ in 1..FRONTS {
-        let its = Arc::clone(gate);
-        if let Err(error) = Inside::spawn(inside, move |inside| front(inside, &its)) {
-            log::warn!("serving with fewer threads than usual: {error}");
-        }
+/// Something that may happen often, and is not said each time.
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
+    times: u64,
+}
+
+impl Complaint {
+    /// Counts one time more; how many there were if it is to be said.
+    fn due(&mut self) -> Option<u64> {
+        self.times += 1;
+        let quiet = self.last.is_none_or(|last| last.elapsed() >= LOG_EVERY);
+        quiet.then(|| {
+            self.last = Some(Instant::now());
+            std::mem::take(&mut self.times)
+        })
     }
-    front(inside, gate);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_said_once_in_a_while_with_its_count() {
+        let mut complaint = Complaint::default();
+        assert_eq!((complaint.due(), complaint.due(), complaint.due()), (Some(1), None, None));
+        complaint.last = Instant::now().checked_sub(LOG_EVERY);
+        assert_eq!(complaint.due(), Some(3));
+    }
 }

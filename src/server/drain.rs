@@ -8,12 +8,11 @@ use super::face::{Face, draining};
 /// How long uploads that were interrupted may take to tell their clients.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Drains: uploads that run or wait may finish within the configured time; in its last quarter
+/// Drains an intake that is closed: uploads that run or wait may finish within the configured time; in its last quarter
 /// none that still waits is begun; then the rest is interrupted. How many never came to an end.
 pub(super) fn drain(face: &Face) -> usize {
     let began = Instant::now();
     let timeout = face.config.drain_timeout;
-    face.intake.close();
     if face.intake.wait_until_idle(began + timeout * 3 / 4) > 0 {
         refuse_waiting(face);
     }
@@ -29,8 +28,7 @@ pub(super) fn drain(face: &Face) -> usize {
 fn refuse_waiting(face: &Face) {
     face.intake.begin_no_more();
     while let Some(job) = face.queue.take_back() {
-        let next = face.answer(job.exchange, Err(draining()));
-        face.serve_all(next);
+        face.answer(job.received, Err(draining()));
         drop(job.admission);
     }
 }

@@ -7,20 +7,16 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use serde_json::json;
-use tiny_http::Request;
 
 use super::Config;
 use super::access_log;
 use super::answer::Answer;
-use super::body::Body;
-use super::exchange::{Exchange, Received};
+use super::exchange::Received;
 use super::intake::Intake;
 use super::order::Order;
 use super::problem::{self, Problem};
 use super::queue::{Job, Queue};
 use super::route::{self, Route};
-use super::strays::Strays;
-use super::turns::{Claim, Turns};
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
 
@@ -41,8 +37,6 @@ pub(super) struct Face {
     pub(super) metrics: Arc<Metrics>,
     pub(super) intake: Arc<Intake>,
     pub(super) queue: Queue,
-    pub(super) strays: Strays,
-    pub(super) turns: Arc<Turns>,
 }
 
 /// What is to be done about a request.
@@ -52,48 +46,20 @@ enum Decision {
 }
 
 impl Face {
-    /// Takes in a request that has just come; the exchange if it is to be served now.
-    pub(super) fn receive(&self, request: Request) -> Option<Exchange> {
-        match self.turns.claim(Received::new(request)) {
-            Claim::Granted(exchange) => Some(*exchange),
-            Claim::Parked => None,
-            Claim::Refused(received) => {
-                self.forgo(*received);
-                None
-            }
+    /// Answers a request, or puts it into the queue.
+    pub(super) fn serve(&self, received: Received) {
+        match self.decide(&received) {
+            Decision::Answer(reply) => self.answer(received, reply),
+            Decision::Upload(order) => self.submit(received, order),
         }
     }
 
-    /// Serves a request and those parked behind it, up to the next one that is an upload.
-    pub(super) fn serve_all(&self, mut next: Option<Exchange>) {
-        while let Some(exchange) = next {
-            next = match self.decide(&exchange.received) {
-                Decision::Answer(reply) => self.answer(exchange, reply),
-                Decision::Upload(order) => self.submit(exchange, order),
-            };
-        }
-    }
-
-    /// Answers, and gives the turn to the connection's next request.
-    pub(super) fn answer(&self, exchange: Exchange, reply: Reply) -> Option<Exchange> {
-        let Exchange { received, turn } = exchange;
+    pub(super) fn answer(&self, received: Received, reply: Reply) {
         let answer = reply.unwrap_or_else(|problem| problem.into_answer(&received.id));
-        let mut answer = answer.with_header("X-Request-Id", received.id.as_str());
-        answer.last = received.last || received.cut || self.intake.is_draining();
+        let answer = answer.with_header("X-Request-Id", received.id.as_str());
         let entry = access_log::Entry::of(&received);
-        let cut = received.cut;
-        let written = received.respond(&answer, &self.strays);
+        let written = received.respond(&answer);
         entry.write(&answer, &written, &self.metrics);
-        if cut || written.is_err() {
-            turn.end().into_iter().for_each(|received| self.forgo(received));
-            return None;
-        }
-        turn.pass()
-    }
-
-    fn forgo(&self, received: Received) {
-        self.metrics.dropped();
-        received.forgo(&self.strays);
     }
 
     /// Runs `work`; should it panic, says so and lives on.
@@ -106,9 +72,6 @@ impl Face {
     }
 
     fn decide(&self, received: &Received) -> Decision {
-        if let Body::Unread(unread) = received.body {
-            return Decision::Answer(Err(unread.problem()));
-        }
         let (path, query) = route::split(&received.target);
         let order = match route::route(&received.method, path, self.config.offer()) {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
@@ -124,13 +87,12 @@ impl Face {
     }
 
     /// Puts an upload into the queue; refused, it is answered at once.
-    fn submit(&self, exchange: Exchange, order: Order) -> Option<Exchange> {
+    fn submit(&self, received: Received, order: Order) {
         let Some(admission) = self.intake.enter() else {
-            return self.answer(exchange, Err(draining()));
+            return self.answer(received, Err(draining()));
         };
-        match self.queue.offer(Job { exchange, order, admission }) {
-            Ok(()) => None,
-            Err(job) => self.answer(job.exchange, Err(self.queue_full())),
+        if let Err(job) = self.queue.offer(Job { received, order, admission }) {
+            self.answer(job.received, Err(self.queue_full()));
         }
     }
 

@@ -25,6 +25,7 @@ fn config() -> Config {
         metrics_listen: None,
         workers: NonZeroUsize::MIN,
         queue_depth: 1,
+        max_connections: NonZeroUsize::MIN,
         upload_size: ByteSize::mebibytes(1),
         max_upload_size: ByteSize::mebibytes(16),
         object_prefix: crate::content::ObjectPrefix::default(),

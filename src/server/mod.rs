@@ -1,10 +1,12 @@
 //! The face: an HTTP server that takes orders for uploads, and never keeps anyone waiting who
 //! asks for something else.
 //!
-//! The way of a request: `door` and its `gate`s accept it, `exchange` holds it, `turns` sees to the order
-//! on its connection, `face` decides by `body`, `route` and `query`, and either answers
-//! (`answer`, `problem`) or puts it into the `queue`, from which a worker takes it to
-//! `upload`. `intake` and `drain` are the end of it all, `signals` what begins the end.
+//! The way of a request: the `door` accepts its `connection`, which lets pass what is clean by the
+//! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
+//! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
+//! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
+//! it all, `signals` what begins the end.
 //!
 //! This room knows Cloud Storage through [`Uploader`] alone: no session, no token. It reads no
 //! environment.
@@ -12,14 +14,15 @@
 pub mod access;
 mod access_log;
 mod answer;
-mod body;
+mod ceilings;
+mod connection;
 mod door;
 mod drain;
 mod exchange;
 mod face;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod gate;
+mod head;
 mod idempotency;
 mod intake;
 mod metrics_door;
@@ -27,14 +30,14 @@ mod order;
 mod problem;
 mod query;
 mod queue;
+mod relay;
 mod request_id;
 mod route;
 pub mod signals;
-mod strays;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod upload;
+mod visitors;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -42,21 +45,20 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 use crate::content::{ByteSize, ObjectPrefix};
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
 use access::Access;
-use door::Door;
+use connection::Limits;
+use door::{Door, Rules};
 use face::Face;
 use intake::Intake;
 use metrics_door::MetricsDoor;
 use queue::Queue;
 use route::Offer;
-use strays::{StrayEnds, Strays};
-use turns::Turns;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -70,6 +72,9 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// How many uploads may wait for a worker. With 0, one is taken only if a worker is idle.
     pub queue_depth: usize,
+    /// How many clients may be connected at once. Fewer, if the process may not have as many
+    /// descriptors as that takes.
+    pub max_connections: NonZeroUsize,
     /// The size of an upload that names none.
     pub upload_size: ByteSize,
     /// The largest size that an upload may name.
@@ -119,11 +124,6 @@ pub enum RunError {
     /// It could not start.
     #[error("cannot start the server's threads: {0}")]
     Start(#[source] io::Error),
-    /// Too many connections are beyond use; a new process has none of them.
-    #[error(
-        "{0} connections were given up because of the bodies that they announced, and hold descriptors and threads: start again"
-    )]
-    Stranded(usize),
     /// Some uploads did not end, although they were told to.
     #[error(
         "{0} uploads did not end in time after they were interrupted: their clients got no answer"
@@ -137,7 +137,7 @@ pub struct Server {
     address: SocketAddr,
     metrics_listener: Option<TcpListener>,
     face: Arc<Face>,
-    stray_ends: StrayEnds,
+    limits: Limits,
 }
 
 impl Server {
@@ -150,31 +150,19 @@ impl Server {
         uploader: Arc<dyn Uploader>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, BindError> {
-        Self::bind_with(config, uploader, metrics, strays::LIMIT)
-    }
-
-    fn bind_with(
-        config: Config,
-        uploader: Arc<dyn Uploader>,
-        metrics: Arc<Metrics>,
-        strays: usize,
-    ) -> Result<Self, BindError> {
         let failed = |source| BindError { address: config.listen, source };
         let listener = door::listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let metrics_listener = config.metrics_listen.map(listen_for_metrics).transpose()?;
         metrics.set_capacity(config.workers.get(), config.queue_depth);
-        let (strays, stray_ends) = Strays::new(Arc::clone(&metrics), strays);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
             config,
             uploader,
             metrics,
             intake: Arc::new(Intake::default()),
-            strays,
-            turns: Arc::new(Turns::default()),
         });
-        Ok(Self { listener, address, metrics_listener, face, stray_ends })
+        Ok(Self { listener, address, metrics_listener, face, limits: Limits::DEFAULT })
     }
 
     /// Where it listens, with the port that it got.
@@ -183,30 +171,26 @@ impl Server {
     }
 
     /// Serves until `stop` tells it to stop, or has nobody left who could; then drains: see
-    /// [`Config::drain_timeout`]. Every request that was taken has its answer when this returns.
+    /// [`Config::drain_timeout`]. Every request that was taken has its answer when this returns,
+    /// unless its client does not take it.
     ///
     /// # Errors
-    /// When it cannot start, and when it ends otherwise than it was told to.
+    /// When it cannot start, and when uploads do not end.
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
-        let Self { listener, address, metrics_listener, face, stray_ends } = self;
+        let Self { listener, address, metrics_listener, face, limits } = self;
+        let max_connections = ceilings::connections(&face.config);
+        face.metrics.set_connections_maximum(max_connections);
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
-        strays::start_reading(&stray_ends).map_err(RunError::Start)?;
-        let door = Door::open(listener, Arc::clone(&face)).map_err(RunError::Start)?;
+        let rules = Rules { max_connections, limits };
+        let door = Door::open(listener, Arc::clone(&face), rules).map_err(RunError::Start)?;
         log::info!(bucket = face.config.bucket.as_str(); "listening on http://{address}");
         let metrics_door = open_for_metrics(metrics_listener, &face).map_err(RunError::Start)?;
 
-        let stranded = select! {
-            recv(stop) -> stop => {
-                let reason = stop.map_or("nobody left to ask for it", |stop| stop.reason);
-                log::info!("stopping: {reason}");
-                false
-            }
-            recv(stray_ends.overrun) -> _ => true,
-        };
-        if stranded {
-            log::error!("too many stranded connections: draining, to be started again");
-        }
+        let reason = stop.recv().map_or("nobody left to ask for it", |stop| stop.reason);
+        log::info!("stopping: {reason}");
 
+        face.intake.close();
+        door.keep_none_alive();
         let unfinished = drain::drain(&face);
         door.close();
         metrics_door.into_iter().for_each(MetricsDoor::close);
@@ -220,10 +204,7 @@ impl Server {
             }
         }
         log::info!("stopped");
-        match stranded {
-            true => Err(RunError::Stranded(face.strays.limit())),
-            false => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -13,8 +13,8 @@ use super::request_id::RequestId;
 #[derive(Debug)]
 pub(super) struct Kind(&'static str, &'static str, u16);
 
-pub(super) const BAD_REQUEST: Kind = Kind("bad-request", "Bad request", 400);
 pub(super) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query parameter", 400);
+pub(super) const MALFORMED: Kind = Kind("malformed-request", "Malformed request", 400);
 pub(super) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
 pub(super) const BAD_AUTHORIZATION: Kind = Kind("bad-authorization", "Bad Authorization", 400);
 pub(super) const BAD_IDEMPOTENCY_KEY: Kind =
@@ -24,13 +24,19 @@ pub(super) const FORBIDDEN: Kind = Kind("forbidden", "The token is not for this"
 pub(super) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
 pub(super) const METHOD_NOT_ALLOWED: Kind =
     Kind("method-not-allowed", "Method not allowed on this path", 405);
+pub(super) const REQUEST_TIMEOUT: Kind =
+    Kind("request-timeout", "The request took too long to come", 408);
 pub(super) const CHUNKED_BODY: Kind = Kind("chunked-body", "Chunked request body", 411);
 pub(super) const SIZE_TOO_LARGE: Kind = Kind("size-too-large", "Size too large", 413);
 pub(super) const BODY_TOO_LARGE: Kind = Kind("body-too-large", "Request body too large", 413);
+pub(super) const TARGET_TOO_LONG: Kind = Kind("target-too-long", "Path and query too long", 414);
 pub(super) const EXPECTATION_FAILED: Kind = Kind("expectation-failed", "Expectation failed", 417);
 pub(super) const IDEMPOTENCY_KEY_REUSED: Kind =
     Kind("idempotency-key-reused", "The Idempotency-Key is that of another upload", 422);
+pub(super) const HEAD_TOO_LARGE: Kind = Kind("head-too-large", "Request head too large", 431);
 pub(super) const INTERNAL: Kind = Kind("internal", "Internal error", 500);
+pub(super) const TRANSFER_CODING: Kind =
+    Kind("transfer-coding", "Transfer coding not implemented", 501);
 pub(super) const STORAGE_REFUSED: Kind =
     Kind("storage-refused", "Cloud Storage refused the upload", 502);
 pub(super) const NAME_TAKEN: Kind = Kind("name-taken", "An object of that name exists", 502);
@@ -40,9 +46,23 @@ pub(super) const STORAGE_UNINTELLIGIBLE: Kind =
 pub(super) const NOT_READY: Kind = Kind("not-ready", "Not ready for uploads", 503);
 pub(super) const QUEUE_FULL: Kind = Kind("queue-full", "Too many uploads at once", 503);
 pub(super) const DRAINING: Kind = Kind("draining", "The server is shutting down", 503);
+pub(super) const TOO_MANY_CONNECTIONS: Kind =
+    Kind("too-many-connections", "Too many connections", 503);
 pub(super) const INTERRUPTED: Kind = Kind("interrupted", "The upload was interrupted", 503);
 pub(super) const STORAGE_TIMED_OUT: Kind =
     Kind("storage-timed-out", "Cloud Storage did not finish in time", 504);
+pub(super) const VERSION: Kind = Kind("http-version", "HTTP version not supported", 505);
+
+impl Kind {
+    /// The last part of the problem's `type`.
+    pub(super) fn slug(&self) -> &'static str {
+        self.0
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.2
+    }
+}
 
 /// Why a request is not answered as it was meant to be.
 #[derive(Debug, Serialize)]

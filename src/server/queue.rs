@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
-use super::exchange::Exchange;
+use super::exchange::Received;
 use super::face::Face;
 use super::intake::Admission;
 use super::order::Order;
@@ -18,9 +18,9 @@ use super::upload;
 /// An upload that was taken in.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) exchange: Exchange,
+    pub(super) received: Received,
     pub(super) order: Order,
-    /// Held until the client, and who is parked behind it, has been answered.
+    /// Held until the client has been answered.
     pub(super) admission: Admission,
 }
 
@@ -97,15 +97,14 @@ fn work(face: &Arc<Face>) {
 }
 
 fn serve(face: &Arc<Face>, job: Job) {
-    let Job { exchange, order, admission } = job;
-    let next = if face.intake.may_begin() {
+    let Job { received, order, admission } = job;
+    if face.intake.may_begin() {
         face.metrics.worker_began();
-        let reply = upload::run(face, &exchange.received.id, &order);
+        let reply = upload::run(face, &received.id, &order);
         face.metrics.worker_ended();
-        face.answer(exchange, reply)
+        face.answer(received, reply);
     } else {
-        face.answer(exchange, Err(super::face::draining()))
-    };
-    face.serve_all(next);
+        face.answer(received, Err(super::face::draining()));
+    }
     drop(admission);
 }

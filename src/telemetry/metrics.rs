@@ -69,6 +69,11 @@ struct Cause {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct NoLabels {}
 
 /// Everything that the process counts. One for the process; shared by reference.
@@ -77,8 +82,10 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter>,
     request_seconds: Histograms<Route>,
-    requests_dropped: Counter,
-    connections_stranded: Counter,
+    requests_refused: Family<Reason, Counter>,
+    connections: Gauge,
+    connections_maximum: Gauge,
+    connections_cut: Family<Reason, Counter>,
     accept_failures: Counter,
     panics: Counter,
     queue_depth: Gauge,
@@ -102,8 +109,10 @@ impl Metrics {
             registry: Registry::with_prefix("gcs_uploader"),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            requests_dropped: Counter::default(),
-            connections_stranded: Counter::default(),
+            requests_refused: Family::default(),
+            connections: Gauge::default(),
+            connections_maximum: Gauge::default(),
+            connections_cut: Family::default(),
             accept_failures: Counter::default(),
             panics: Counter::default(),
             queue_depth: Gauge::default(),
@@ -139,18 +148,24 @@ impl Metrics {
             self.request_seconds.clone(),
         );
         to.register(
-            "http_requests_dropped",
-            "Requests left unanswered because too many were pipelined on their connection",
-            self.requests_dropped.clone(),
+            "http_requests_refused",
+            "Requests that were no clean HTTP, or too large, or too slow; not among those answered",
+            self.requests_refused.clone(),
+        );
+        to.register("connections", "Connections that are open", self.connections.clone());
+        to.register(
+            "connections_maximum",
+            "Connections that may be open",
+            self.connections_maximum.clone(),
         );
         to.register(
-            "connections_stranded",
-            "Connections given up for good because of the body that they announced",
-            self.connections_stranded.clone(),
+            "connections_cut",
+            "Connections that the server ended on its own account",
+            self.connections_cut.clone(),
         );
         to.register(
             "accept_failures",
-            "Times that accepting connections failed and was begun again",
+            "Times that a connection could not be accepted, for want of descriptors or threads",
             self.accept_failures.clone(),
         );
         to.register("panics", "Panics caught while a request was served", self.panics.clone());
@@ -218,17 +233,32 @@ impl Metrics {
         self.request_seconds.get_or_create(&Route { route, method }).observe(took.as_secs_f64());
     }
 
-    /// A request was left unanswered: too many were pipelined before it.
-    pub fn dropped(&self) {
-        self.requests_dropped.inc();
+    /// A request was refused before it was one. `reason` must come from a short list.
+    pub fn request_refused(&self, reason: &'static str) {
+        self.requests_refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// A connection was given up for good.
-    pub fn stranded(&self) {
-        self.connections_stranded.inc();
+    /// How many connections may be open.
+    pub fn set_connections_maximum(&self, maximum: usize) {
+        self.connections_maximum.set(level(maximum));
     }
 
-    /// Accepting connections failed.
+    /// One connection more is open.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// One connection fewer is open.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// The server ends a connection on its own account. `reason` must come from a short list.
+    pub fn connection_cut(&self, reason: &'static str) {
+        self.connections_cut.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A connection could not be accepted.
     pub fn accepting_failed(&self) {
         self.accept_failures.inc();
     }
@@ -309,8 +339,12 @@ mod tests {
     fn with_everything_counted_once() -> Metrics {
         let metrics = Metrics::new("1.2.3");
         metrics.answered("/api/health", "GET", 200, Duration::from_millis(2));
-        metrics.dropped();
-        metrics.stranded();
+        metrics.request_refused("malformed-request");
+        metrics.set_connections_maximum(512);
+        metrics.connection_opened();
+        metrics.connection_opened();
+        metrics.connection_closed();
+        metrics.connection_cut("idle");
         metrics.accepting_failed();
         metrics.panicked();
         metrics.set_capacity(4, 16);
@@ -331,8 +365,10 @@ mod tests {
         for line in [
             r#"gcs_uploader_http_requests_total{route="/api/health",method="GET",status="200"} 1"#,
             r#"gcs_uploader_http_request_duration_seconds_bucket{le="0.005",route="/api/health",method="GET"} 1"#,
-            "gcs_uploader_http_requests_dropped_total 1",
-            "gcs_uploader_connections_stranded_total 1",
+            r#"gcs_uploader_http_requests_refused_total{reason="malformed-request"} 1"#,
+            "gcs_uploader_connections 1",
+            "gcs_uploader_connections_maximum 512",
+            r#"gcs_uploader_connections_cut_total{reason="idle"} 1"#,
             "gcs_uploader_accept_failures_total 1",
             "gcs_uploader_panics_total 1",
             "gcs_uploader_queue_depth 3",

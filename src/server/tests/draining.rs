@@ -29,11 +29,9 @@ fn ends_too_when_nobody_is_left_to_stop_it() {
 fn while_it_drains_it_is_healthy_but_not_ready_and_takes_nothing_in() {
     let server = run(Plan::StoreWhenReleased);
     let mut running = server.begin_upload();
-    let mut kept = server.connect();
-    assert_eq!(kept.ask("GET /api/ready").status, 200);
     stop(&server);
 
-    let health = kept.ask("GET /api/health");
+    let health = server.ask("GET /api/health");
     assert_eq!((health.status, health.says_close()), (200, true));
     let ready = server.ask("GET /api/ready");
     ready.assert_problem(json!({
@@ -110,18 +108,31 @@ fn with_no_time_at_all_everybody_is_told_at_once() {
 }
 
 #[test]
-fn who_is_pipelined_behind_an_upload_is_answered_too() {
+fn who_is_pipelined_behind_an_upload_is_told_that_no_more_will_come() {
     let server = run(Plan::StoreWhenReleased);
     let mut client = server.begin_upload();
     client.send(&(request("POST /api/upload-random") + &request("GET /api/health").repeat(32)));
-    // One more than may wait: then all the others have been taken in.
-    server.wait_for_metric("gcs_uploader_http_requests_dropped_total 1");
     stop(&server);
     server.release.send(()).unwrap();
-    assert_eq!(client.receive().status, 201);
-    assert_eq!(client.receive().status, 503);
-    for _ in 0..31 {
-        assert_eq!(client.receive().status, 200);
-    }
+    let answer = client.receive();
+    assert_eq!((answer.status, answer.says_close()), (201, true));
+    assert!(client.is_at_end(), "what was pipelined behind it is not begun");
     server.end().unwrap();
+}
+
+#[test]
+fn an_idle_connection_is_closed_when_draining_begins() {
+    let server = run(Plan::StoreWhenReleased);
+    let mut running = server.begin_upload();
+    let mut idle = server.connect();
+    assert!(!idle.ask("GET /api/health").says_close());
+    let mut newcomer = server.connect();
+    let mut silent = server.connect();
+    stop(&server);
+    assert!(idle.is_at_end());
+    assert!(newcomer.ask("GET /api/health").says_close());
+    server.release.send(()).unwrap();
+    assert_eq!(running.receive().status, 201);
+    server.end().unwrap();
+    assert!(silent.is_at_end());
 }

@@ -1,15 +1,15 @@
 //! The contract, as a client sees it: a bound server on a free port, driven over TCP, with an
 //! uploader that does what the test says.
 
+mod clients;
 mod contract;
 mod draining;
 mod failures;
 mod load;
-mod unread;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -19,7 +19,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use serde_json::Value;
 
 use super::access::Access;
-use super::{Config, RunError, Server, Stop, strays};
+use super::connection::Limits;
+use super::{Config, RunError, Server, Stop};
 use crate::content::{ByteSize, Content};
 use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader};
 use crate::telemetry::Metrics;
@@ -119,7 +120,6 @@ fn failure(kind: ErrorKind) -> UploadError {
 /// A server that runs, until it is dropped or ended.
 struct Running {
     address: SocketAddr,
-    listener: TcpListener,
     began: Receiver<NewObject>,
     release: Sender<()>,
     stop: Sender<Stop>,
@@ -132,6 +132,7 @@ pub(super) fn config() -> Config {
         metrics_listen: None,
         workers: NonZeroUsize::new(2).unwrap(),
         queue_depth: 8,
+        max_connections: NonZeroUsize::new(64).unwrap(),
         upload_size: ByteSize::mebibytes(1),
         max_upload_size: ByteSize::mebibytes(16),
         object_prefix: "in box/".parse().unwrap(),
@@ -147,13 +148,12 @@ struct Setup {
     plan: Plan,
     ready: Result<(), String>,
     config: Config,
-    strays: usize,
+    limits: Limits,
 }
 
 impl Setup {
     fn new(plan: Plan) -> Self {
-        let config = config();
-        Self { plan, ready: Ok(()), config, strays: strays::LIMIT }
+        Self { plan, ready: Ok(()), config: config(), limits: Limits::DEFAULT }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -175,11 +175,11 @@ impl Setup {
             interrupted,
         };
         let metrics = Arc::new(Metrics::new("0.0.0"));
-        let server = Server::bind_with(self.config, Arc::new(fake), metrics, self.strays).unwrap();
-        let listener = server.listener.try_clone().unwrap();
+        let mut server = Server::bind(self.config, Arc::new(fake), metrics).unwrap();
+        server.limits = self.limits;
         let address = server.local_addr();
         let thread = thread::spawn(move || server.run(&stop_end));
-        Running { address, listener, began: began_end, release, stop, thread }
+        Running { address, began: began_end, release, stop, thread }
     }
 }
 

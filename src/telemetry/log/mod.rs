@@ -6,7 +6,8 @@
 //! A panic is a line of the log as well, so that a log service reads it like the others.
 //!
 //! Lines of other crates appear at `warn` and above only, whatever the filter says: at `debug`
-//! an HTTP client writes out URLs and headers, and here these are session URIs and tokens.
+//! an HTTP client writes out URLs and headers, and here these are session URIs and tokens. Those of
+//! tiny_http never do: it returns what it logs.
 
 mod json;
 mod text;
@@ -152,8 +153,12 @@ impl Log for FilteredLogger {
 }
 
 fn may_be_shown(metadata: &Metadata<'_>) -> bool {
-    let own = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    own || metadata.level() <= LevelFilter::Warn
+    match metadata.target().split("::").next() {
+        Some(env!("CARGO_CRATE_NAME")) => true,
+        // It logs the errors that it returns as well, and takes an intended end for one.
+        Some("tiny_http") => false,
+        _ => metadata.level() <= LevelFilter::Warn,
+    }
 }
 
 /// A `kv` error can only come from a value's own formatting.

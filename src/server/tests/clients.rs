@@ -1,0 +1,170 @@
+//! Clients that are slow, silent, too many, or send what is no request: each is told or let go of,
+//! and nobody else notices.
+
+use serde_json::json;
+
+use super::*;
+
+/// Limits that a test can wait for.
+const SHORT: Duration = Duration::from_millis(200);
+
+fn with_limits(change: impl FnOnce(&mut Limits)) -> Running {
+    let mut setup = Setup::new(Plan::Store);
+    change(&mut setup.limits);
+    setup.run()
+}
+
+/// Sends this, and gets the answer that is the connection's last.
+fn last_answer(server: &Running, text: &str) -> Reply {
+    let mut client = server.connect();
+    client.send(text);
+    let reply = client.receive();
+    assert!(reply.says_close() && client.is_at_end(), "{text}: {reply:?}");
+    reply
+}
+
+fn with_lines(method_and_target: &str, lines: &str) -> String {
+    format!("{method_and_target} HTTP/1.1\r\nHost: t\r\n{lines}\r\n\r\n")
+}
+
+#[test]
+fn what_is_refused_is_a_problem_like_any_other() {
+    let server = run(Plan::Store);
+    let text = with_lines("GET /api/health", "Content-Length: 30000000000\r\nX-Request-Id: my-1");
+    let reply = last_answer(&server, &text);
+    reply.assert_problem(json!({
+        "type": "body-too-large", "title": "Request body too large", "status": 413,
+        "detail": "No request here has a body; one of up to 65536 bytes is ignored.",
+        "maximum": 65_536,
+    }));
+    assert_eq!(reply.header("x-request-id"), "my-1");
+    assert!(httpdate::parse_http_date(reply.header("date")).is_ok());
+    server
+        .wait_for_metric(r#"gcs_uploader_http_requests_refused_total{reason="body-too-large"} 1"#);
+}
+
+#[test]
+fn every_kind_of_refusal_has_its_status() {
+    let server = run(Plan::Store);
+    for (text, status) in [
+        ("GARBAGE\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (with_lines("POST /", "Content-Length: abc"), 400),
+        (with_lines("POST /", "Transfer-Encoding: chunked"), 411),
+        (with_lines("POST /", "Content-Length: 65537"), 413),
+        (with_lines(&format!("GET /{}", "a".repeat(9000)), "A: b"), 414),
+        (with_lines("POST /", "Expect: 100-continue\r\nContent-Length: 1"), 417),
+        (with_lines("GET /", &"A: b\r\n".repeat(100)), 431),
+        (with_lines("POST /", "Transfer-Encoding: gzip"), 501),
+        ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
+    ] {
+        assert_eq!(last_answer(&server, &text).status, status, "{text}");
+    }
+}
+
+#[test]
+fn what_follows_a_refused_request_is_not_taken_for_another() {
+    let server = run(Plan::Store);
+    for lines in ["Transfer-Encoding: chunked", "Content-Length: 0\r\nContent-Length: 44"] {
+        let upload = with_lines("POST /api/upload-random", "A: b");
+        last_answer(&server, &(with_lines("POST /api/upload-random", lines) + &upload));
+    }
+    assert_eq!(server.ask("GET /api/health").status, 200);
+    assert!(server.began.is_empty(), "nothing was uploaded");
+}
+
+#[test]
+fn a_refusal_arrives_although_the_client_goes_on_sending() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    client.send(&with_lines("POST /api/upload-random", "Content-Length: 1000000"));
+    client.send(&"x".repeat(1_000_000));
+    assert_eq!(client.receive().status, 413);
+}
+
+#[test]
+fn a_body_is_thrown_away_and_the_next_request_found_behind_it() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    let body = "GET /forged HTTP/1.1\r\n\r\n".repeat(1000);
+    let announced = with_lines("GET /api/health", &format!("Content-Length: {}", body.len()));
+    client.send(&(announced + &body + &request("GET /api/ready")));
+    assert_eq!(client.receive().body, r#"{"status":"ok"}"#);
+    assert_eq!(client.receive().body, r#"{"status":"ready"}"#);
+}
+
+#[test]
+fn a_head_or_a_body_that_does_not_come_is_408() {
+    let server = with_limits(|limits| limits.request = SHORT);
+    let body = with_lines("GET /api/health", "Content-Length: 10") + "x";
+    for text in ["G", "GET /api/health HTTP/1.1\r\nHost: t\r\n", &body] {
+        last_answer(&server, text).assert_problem(json!({
+            "type": "request-timeout", "title": "The request took too long to come",
+            "status": 408, "detail": "The request was not complete within 0.2 s.",
+        }));
+    }
+}
+
+#[test]
+fn a_head_that_trickles_is_taken_as_long_as_it_is_in_time() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    for byte in request("GET /api/health").chars() {
+        client.send(&byte.to_string());
+    }
+    assert_eq!(client.receive().status, 200);
+}
+
+#[test]
+fn a_connection_without_requests_ends_in_silence() {
+    let server = with_limits(|limits| limits.idle = SHORT);
+    let mut silent = server.connect();
+    let mut idle = server.connect();
+    assert_eq!(idle.ask("GET /api/health").status, 200);
+    assert!(silent.is_at_end() && idle.is_at_end());
+    server.wait_for_metric(r#"gcs_uploader_connections_cut_total{reason="idle"} 2"#);
+}
+
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    let server = with_limits(|limits| limits.answer = SHORT);
+    let mut deaf = server.connect();
+    let cut = r#"gcs_uploader_connections_cut_total{reason="answer-not-taken"} 1"#;
+    let sending = thread::spawn(move || {
+        let text = request("GET /metrics").repeat(100);
+        while deaf.0.get_mut().write_all(text.as_bytes()).is_ok() {}
+    });
+    server.wait_for_metric(cut);
+    sending.join().unwrap();
+}
+
+#[test]
+fn who_comes_when_all_places_are_taken_gets_the_place_of_one_who_keeps_it_waiting() {
+    let few = |config: &mut Config| config.max_connections = NonZeroUsize::new(4).unwrap();
+    let server = Setup::new(Plan::StoreWhenReleased).with(few).run();
+    let mut running = server.begin_upload();
+    let mut silent: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    // Those who have just come are not sent away.
+    let mut early = server.connect();
+    let refused = early.receive();
+    refused.assert_problem(json!({
+        "type": "too-many-connections", "title": "Too many connections", "status": 503,
+        "detail": "No more can be served at a time.",
+    }));
+    assert_eq!((refused.header("retry-after"), refused.says_close()), ("2", true));
+    assert!(early.is_at_end());
+
+    thread::sleep(Duration::from_millis(1100));
+    assert_eq!(server.ask("GET /api/health").status, 200);
+    assert!(silent[0].is_at_end(), "the one that has been silent for longest");
+    server.release.send(()).unwrap();
+    assert_eq!(running.receive().status, 201, "who waits for an answer is never sent away");
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_not_taken_for_the_gates_word() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    client.send(&with_lines("GET /api/health", "X-Gate: 0 10.0.0.1"));
+    assert_eq!(client.receive().status, 200);
+}
