@@ -2,6 +2,7 @@
 
 #![cfg(all(feature = "emulator", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(clippy::print_stdout, reason = "the figures are a part of what it shows")]
 
 mod support;
 

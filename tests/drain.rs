@@ -3,6 +3,7 @@
 
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(clippy::print_stdout, reason = "the figures are a part of what it shows")]
 
 mod support;
 

@@ -42,7 +42,7 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("DRAIN_TIMEOUT", "0s", "write 1s to 7d"),
         ("LOG_FORMAT", "xml", "json"),
         ("METRICS_ADDR", "9090", "invalid socket address"),
-        ("API_TOKENS_FILE", "", "value is required"),
+        ("API_TOKENS_FILE", "", "\"\" makes no sense"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");

@@ -32,6 +32,7 @@ fn explain(error: &clap::Error) -> String {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(argument), Some(value)) => {
             let setting = setting(&argument);
             let valid = context(error, ContextKind::ValidValue)
+                .filter(|valid| !valid.is_empty())
                 .map(|valid| format!("{value:?} is none of {valid}"));
             let why = valid.or_else(|| error.source().map(ToString::to_string));
             format!("{setting}: {}", why.unwrap_or_else(|| format!("{value:?} makes no sense")))

@@ -89,8 +89,8 @@ fn serve(stream: &TcpStream, face: &Face) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let head = read_head(stream, deadline)?;
     let (method, reply) = decide(&head, face);
-    let answer = reply.unwrap_or_else(|problem| problem.into_answer(&RequestId::choose(None)));
-    let answer = answer.with_header("Connection", "close");
+    let mut answer = reply.unwrap_or_else(|problem| problem.into_answer(&RequestId::choose(None)));
+    answer = answer.with_header("Connection", "close");
     let body = if method == Some(Method::Head) { &[][..] } else { &answer.body };
     write_all(stream, &[&answer.head(), body].concat(), deadline)?;
     // What it still sends would turn the end of the answer into a reset.
@@ -128,7 +128,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 fn decide(head: &[u8], face: &Face) -> (Option<Method>, Result<Answer, Problem>) {
     let Some((method, target)) = request_line(head) else {
         let detail = format!("This is no HTTP/1 request with a head of up to {LONGEST} bytes.");
-        return (None, Err(Problem::new(&problem::BAD_REQUEST, detail)));
+        return (None, Err(Problem::new(&problem::MALFORMED, detail)));
     };
     let (path, _) = route::split(target);
     let reply = route::route(&method, path, Offer::Metrics).map(|_| face.metrics_page());

@@ -13,7 +13,6 @@ use super::request_id::RequestId;
 #[derive(Debug)]
 pub(super) struct Kind(&'static str, &'static str, u16);
 
-pub(super) const BAD_REQUEST: Kind = Kind("bad-request", "Bad request", 400);
 pub(super) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query parameter", 400);
 pub(super) const MALFORMED: Kind = Kind("malformed-request", "Malformed request", 400);
 pub(super) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
