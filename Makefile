@@ -10,6 +10,7 @@ TOKEN ?=
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+PYTEST = $(PYTHON) -m pytest -q
 export GCS_UPLOADER_BIN ?= $(CURDIR)/target/debug/gcs-uploader
 
 .PHONY: help
@@ -22,17 +23,17 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Build and serve on http://localhost:4545 with the embedded stand-in for Cloud Storage
-	cargo run --locked --release -- serve --emulator
+	cargo run --locked -- serve --emulator
 
 .PHONY: upload-file
-upload-file: ## Upload a random file through the running server (SIZE=10MiB HOST=http://localhost:4545 TOKEN=…)
+upload-file: ## Upload a random file through the running server (SIZE=10MiB HOST=… TOKEN=…), or a customer's (CUSTOMER=…)
+ifdef CUSTOMER
+	@$(MAKE) deploy-upload
+else
 	@curl --silent --show-error --fail-with-body --request POST \
 	  $(if $(TOKEN),--header 'Authorization: Bearer $(TOKEN)') \
 	  '$(HOST)/api/upload-random$(if $(SIZE),?size=$(SIZE))' && echo
-
-.PHONY: health
-health: ## Ask the running server whether it lives (HOST=…)
-	@curl --silent --show-error --fail-with-body '$(HOST)/api/health' && echo
+endif
 
 ##@ Build
 
@@ -43,19 +44,28 @@ build: ## Build the release binary, target/release/gcs-uploader
 ##@ Prove
 
 .PHONY: test
-test: test-rust test-clients test-readme ## Run everything that proves the project
+test: test-rust test-clients test-readme test-terraform test-deploy test-workflows ## Run everything that proves the project
 
 .PHONY: test-rust
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
 .PHONY: test-clients
-test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client
-	$(PYTHON) -m pytest -q tests/google_client
+test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, and the files to archivers
+	$(PYTEST) tests/google_client tests/content
 
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written
-	$(PYTHON) -m pytest -q tests/readme
+	$(PYTEST) tests/readme
+
+.PHONY: soak
+soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=…)
+	MODEL_SEED="$${MODEL_SEED:-$$RANDOM$$RANDOM}" MODEL_UPLOADS="$${MODEL_UPLOADS:-100000}" \
+	  cargo test --locked --release --test model -- --nocapture
+
+.PHONY: bench-recovery
+bench-recovery: build ## Measure what faults cost: bytes sent over the object's size, peak memory
+	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
 .PHONY: build-debug
 build-debug:
@@ -79,6 +89,9 @@ $(VENV): tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
 	@touch $(VENV)
 
-.PHONY: ci-packages
-ci-packages:
-	@true
+# The manifests' tests use the environment and the binary of the others.
+test-deploy: $(VENV) build-debug
+
+include deploy.mk
+include terraform.mk
+include ci.mk

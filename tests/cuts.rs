@@ -36,7 +36,7 @@ impl Bench {
     /// An upload whose connections are cut like this ends as it must.
     fn survives(&mut self, cuts: &[Cut]) {
         self.cutter.plan(cuts);
-        self.client.transport = engine::client(self.cutter.address).transport;
+        self.client = engine::client(self.cutter.address);
         self.uploads += 1;
         let name = format!("object-{}", self.uploads);
         let uploaded = engine::upload(&self.client, &name, self.uploads, SIZE)

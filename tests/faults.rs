@@ -10,7 +10,7 @@ use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target}
 use gcs_uploader::gcs::{ErrorKind, Uploader as _};
 use support::cutter::{Cut, Cutter, Direction, How};
 use support::rig::{Rig, on_data, on_start, on_status, reset_after, status, status_after};
-use support::{Store, engine};
+use support::{Process, Store, engine, gcs_uploader};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -222,6 +222,38 @@ fn an_uploader_that_is_told_to_stop_cancels_what_is_under_way() {
         assert!(error.absent, "{error}");
     });
     assert!(rig.emulator.objects("bucket").is_empty());
+}
+
+#[test]
+fn a_process_that_is_killed_in_mid_transfer_leaves_no_object() {
+    let rig = Rig::with([on_data(Action::StallAfterRequestBytes { bytes: 300 * KIB, ms: 30_000 })]);
+    let mut command = gcs_uploader();
+    command.args(["upload", "--size", "20MiB", "--bucket", "bucket"]);
+    command.args(["--storage-emulator-host", &rig.emulator.url()]);
+    let process = Process::start(command);
+    while rig.emulator.faults().pending().len() == 1 {
+        std::thread::yield_now();
+    }
+    process.signal("KILL");
+    let (status, _) = process.wait();
+    assert_eq!(status, None, "it was killed");
+    assert!(rig.emulator.objects("bucket").is_empty());
+}
+
+#[test]
+fn a_host_that_is_not_found_is_tried_until_the_deadline() {
+    let output = gcs_uploader()
+        .args(["upload", "--bucket", "bucket", "--upload-timeout", "2s"])
+        .args(["--storage-emulator-host", "no-such-host.invalid"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("not finished within 2s") && said.contains("could not connect"),
+        "{said}"
+    );
+    assert!(said.contains("no object was left behind"), "{said}");
 }
 
 // fake-gcs-server finishes whatever it has when it is asked for the status: a client that recovers

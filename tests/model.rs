@@ -190,6 +190,11 @@ fn draw_rule(dice: &mut Xoshiro256PlusPlus, size: u64) -> Rule {
     ];
     let target = targets[dice.random_range(0..targets.len())];
     let action = draw_action(dice, size);
+    // A session that is finished and claims to have been cancelled is a lie that nobody sees through.
+    let target = match action {
+        Action::LoseSession { .. } => Target::Data,
+        _ => target,
+    };
     // Most faults pass; some stay for longer than anybody waits.
     let times = [1, 1, 1, 2, 3, 100_000][dice.random_range(0..6)];
     Rule::on(target, action).after(dice.random_range(0..3)).times(times)

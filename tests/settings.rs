@@ -41,6 +41,8 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("UPLOAD_TIMEOUT", "40", "write 40s, 5m or 1h"),
         ("DRAIN_TIMEOUT", "0s", "write 1s to 7d"),
         ("LOG_FORMAT", "xml", "json"),
+        ("METRICS_ADDR", "9090", "invalid socket address"),
+        ("API_TOKENS_FILE", "", "value is required"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");
@@ -119,6 +121,8 @@ fn every_setting_stands_in_the_help_with_its_variable_and_default() {
         ("OBJECT_PREFIX", ""),
         ("UPLOAD_TIMEOUT", "5m"),
         ("DRAIN_TIMEOUT", "25s"),
+        ("METRICS_ADDR", ""),
+        ("API_TOKENS_FILE", ""),
         ("LOG_FORMAT", "text"),
         ("STORAGE_EMULATOR_HOST", ""),
         ("GOOGLE_APPLICATION_CREDENTIALS", ""),

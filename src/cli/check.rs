@@ -9,7 +9,7 @@ use crate::content::{Content as _, RandomContent, Seed};
 use crate::gcs::credentials::{self, TokenSource};
 use crate::gcs::{Client, NewObject, Object, Uploader as _};
 
-use super::serve::Logging;
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, terminal};
 
@@ -51,7 +51,7 @@ impl Check {
         let client = self.storage.client(1).map_err(|failure| match failure {
             Failure::Setting(text) | Failure::Runtime(text) => text,
         })?;
-        token(&*client.tokens)?;
+        token(&*client.bucket().tokens)?;
         let object = self.create(&client)?;
         passed(&format!("writable: {} was created in {bucket}", object.name));
         read_back(&client, &object)?;
@@ -80,7 +80,7 @@ fn token(tokens: &dyn TokenSource) -> Result<(), String> {
 
 fn read_back(client: &Client, created: &Object) -> Result<(), String> {
     let empty = RandomContent::new(Seed::new(0), 0);
-    match client.look(&created.name, STEP) {
+    match client.bucket().look(&created.name, STEP) {
         Ok(Some(found)) if found == *created && found.crc32c == empty.crc32c() => {
             passed("readable: it reads back as it was created");
             Ok(())
@@ -96,7 +96,7 @@ fn read_back(client: &Client, created: &Object) -> Result<(), String> {
 
 /// The least-privilege role may not delete: that is no fault.
 fn clean_up(client: &Client, object: &Object) {
-    match client.remove(&object.name, &object.generation, STEP) {
+    match client.bucket().remove(&object.name, &object.generation, STEP) {
         Ok(()) => passed("deleted: nothing is left behind"),
         Err(error) => {
             passed(&format!(

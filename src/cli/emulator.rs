@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use crate::emulator::{Config, Emulator, StoreKind};
 
-use super::serve::Logging;
+use super::logging::Logging;
 use super::{Failure, settings, terminal};
 
 /// Run the stand-in for Cloud Storage alone, for tests and for trying things out

@@ -4,10 +4,12 @@
 mod check;
 #[cfg(feature = "emulator")]
 mod emulator;
+mod logging;
 mod serve;
 mod settings;
 mod storage;
 mod terminal;
+mod token;
 mod upload;
 mod usage;
 
@@ -29,6 +31,7 @@ enum Command {
     Serve(serve::Serve),
     Upload(upload::Upload),
     Check(check::Check),
+    Token(token::Tokens),
     #[cfg(feature = "emulator")]
     Emulator(emulator::RunEmulator),
 }
@@ -46,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Upload(upload) => upload.run(),
         Command::Check(check) => check.run(),
+        Command::Token(tokens) => tokens.run(),
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => emulator.run(),
     };

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
+use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
 use crate::server::{Config, Server};
 use crate::telemetry::Metrics;
-use crate::telemetry::log::{self as logs, LogFormat};
 
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
@@ -28,6 +30,15 @@ pub(super) struct Serve {
         default_value = "0.0.0.0:4545"
     )]
     listen: SocketAddr,
+
+    /// An address of its own for GET /metrics, which then is at no other; port 0 takes a free one
+    #[arg(long = "metrics-listen", env = "METRICS_ADDR", value_name = "ADDR:PORT")]
+    metrics_listen: Option<SocketAddr>,
+
+    /// The file that names who may upload, by the SHA-256 of a token each, as `gcs-uploader token
+    /// new` prints it; read again when it changes; without it, everybody may
+    #[arg(long, env = "API_TOKENS_FILE", value_name = "FILE")]
+    api_tokens_file: Option<PathBuf>,
 
     /// How many uploads run at a time
     #[arg(
@@ -111,29 +122,6 @@ pub(super) struct Serve {
     logging: Logging,
 }
 
-/// What is logged, and how.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Logging")]
-pub(super) struct Logging {
-    /// How log lines are written, to standard error: text for people, json for Cloud Logging
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-
-    /// What is logged: error, warn, info, debug or trace, also by module (info,gcs_uploader=debug);
-    /// HTTP libraries never log below warn, as they would show secrets [default: info for servers]
-    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER")]
-    filter: Option<String>,
-}
-
-impl Logging {
-    /// Starts logging, with this filter where none is set.
-    pub(super) fn start(&self, default: &str) -> Result<(), Failure> {
-        let filter = self.filter.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(default);
-        logs::init(self.log_format, filter)
-            .map_err(|error| Failure::Setting(format!("RUST_LOG (--log): {error}")))
-    }
-}
-
 impl Serve {
     #[cfg(not(feature = "emulator"))]
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
@@ -194,21 +182,35 @@ impl Serve {
         Ok(())
     }
 
+    /// Who may upload.
+    fn access(&self) -> Result<Access, Failure> {
+        let Some(path) = &self.api_tokens_file else {
+            log::warn!("API_TOKENS_FILE is not set: everybody who reaches this server may upload");
+            return Ok(Access::open());
+        };
+        Access::by_file(path).map_err(|error| {
+            Failure::Setting(format!("API_TOKENS_FILE (--api-tokens-file): {error}"))
+        })
+    }
+
     fn serve(self) -> Result<ExitCode, Failure> {
+        let access = self.access()?;
         let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let config = Config {
             listen: self.listen,
+            metrics_listen: self.metrics_listen,
             workers: self.workers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
             object_prefix: self.storage.object_prefix.clone(),
-            bucket: client.bucket.clone(),
+            bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
-            endpoint: client.endpoint.to_string(),
+            access,
+            endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)
             .map_err(|error| Failure::Runtime(error.to_string()))?;

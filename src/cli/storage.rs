@@ -1,7 +1,7 @@
 //! The settings that say which Cloud Storage is meant and who asks, and the client made from them.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::gcs::credentials::{
 };
 use crate::gcs::http::{HttpConfig, HttpTransport};
 use crate::gcs::timing::SystemTiming;
-use crate::gcs::{Client, Endpoint, Retry};
+use crate::gcs::{Bucket, Client, Endpoint, Retry};
 
 use super::{Failure, settings};
 
@@ -88,15 +88,14 @@ impl Storage {
 
     /// The client, with a connection for each of `uploads` at a time.
     pub(super) fn client(&self, uploads: usize) -> Result<Client, Failure> {
-        Ok(Client {
+        Ok(Client::new(Bucket {
             endpoint: self.endpoint()?,
-            bucket: self.bucket()?,
+            name: self.bucket()?,
             retry: Retry::default(),
             tokens: self.tokens().map_err(|error| Failure::Runtime(error.to_string()))?,
             transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(uploads))),
             timing: Arc::new(SystemTiming::default()),
-            refusal: Mutex::default(),
-        })
+        }))
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenSource>, CredentialsError> {

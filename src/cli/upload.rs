@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use crate::content::{ByteSize, RandomContent, Seed};
 use crate::gcs::{Cause, NewObject, Observer, Uploaded, Uploader};
 
-use super::serve::Logging;
+use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings, terminal};
 
@@ -103,6 +103,7 @@ fn line(uploaded: &Uploaded, seed: Seed) -> String {
         "seed": seed.to_string(),
         "resumed": uploaded.resumed,
         "retried": uploaded.retried,
+        "bytesSent": uploaded.bytes_sent,
         "durationSeconds": uploaded.elapsed.as_secs_f64(),
     })
     .to_string()

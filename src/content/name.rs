@@ -40,6 +40,12 @@ impl ObjectPrefix {
         format!("{}{}", self.0, Uuid::now_v7())
     }
 
+    /// The name under this prefix that belongs to these bytes, and to no others: a UUID version 8
+    /// (RFC 9562), which keeps 122 of their 128 bits.
+    pub fn derived_name(&self, bytes: [u8; 16]) -> String {
+        format!("{}{}", self.0, uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
     /// The prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -88,6 +94,13 @@ mod tests {
         let prefix = ObjectPrefix::default();
         let names: Vec<_> = (0..1000).map(|_| prefix.random_name()).collect();
         assert!(names.is_sorted());
+    }
+
+    #[test]
+    fn a_derived_name_belongs_to_its_bytes() {
+        let prefix: ObjectPrefix = "p/".parse().unwrap();
+        assert_eq!(prefix.derived_name([0xff; 16]), "p/ffffffff-ffff-8fff-bfff-ffffffffffff");
+        assert_eq!(prefix.derived_name([0; 16]), "p/00000000-0000-8000-8000-000000000000");
     }
 
     #[test]

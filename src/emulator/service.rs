@@ -20,7 +20,7 @@ use super::precondition::Preconditions;
 use super::stop::Stop;
 use super::store::{ListQuery, Store};
 use super::upload::{CANCELLED, Outcome, STEP, Session, Sessions, upload_media, upload_multipart};
-use super::wire::{Break, Link, Wire};
+use super::wire::{Break, GREETING, Link, Wire};
 
 /// What answers requests, in whatever threads.
 pub(super) struct Service {
@@ -53,6 +53,9 @@ enum Reply {
 impl Service {
     /// Answers a request, or breaks its connection off.
     pub(super) fn serve(&self, mut request: Request) {
+        if request.url() == GREETING {
+            return respond(request, Answer::empty(204));
+        }
         let peer = request.remote_addr().copied();
         let Some(link) = peer.and_then(|peer| self.wire.link(&peer)) else {
             // The client is gone, or has come past the relay.

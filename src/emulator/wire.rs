@@ -21,6 +21,8 @@ use super::http::BUFFER;
 
 /// Connections beyond this many are closed at once. Each takes four descriptors and three threads.
 pub(super) const MAX_CONNECTIONS: usize = 200;
+/// What is asked for as the size of a socket's buffer. The kernel doubles it.
+pub(super) const IN_FLIGHT: usize = 128 << 10;
 /// How long a connection that was closed on our side is still listened to, so that what the client
 /// was sending does not reset it before the client has read the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -28,6 +30,11 @@ const LINGER: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// The wait after an accept that failed, for instance for want of descriptors.
 const ACCEPT_WAIT: Duration = Duration::from_millis(20);
+
+/// The path of the request with which the relay begins every connection to the library.
+pub(super) const GREETING: &str = "/_emulator/greeting";
+/// How long the library may take to answer it.
+const GREETING_WAIT: Duration = Duration::from_secs(5);
 
 /// How a connection is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,7 +65,7 @@ struct Shared {
 /// One client's connection, and the relay's own to the library.
 pub(super) struct Link {
     client: TcpStream,
-    library: Mutex<Library>,
+    library: Mutex<ToLibrary>,
     /// How much of the answer may still pass, and what happens then.
     answer_limit: Mutex<Option<(u64, Break)>>,
     /// The client's side is gone or must be let go: nothing is said on it any more.
@@ -66,7 +73,7 @@ pub(super) struct Link {
 }
 
 /// The connection to the library, as far as the client's requests go.
-struct Library {
+struct ToLibrary {
     /// `None` once it was reset.
     stream: Option<Arc<TcpStream>>,
     /// Nothing more comes from the client.
@@ -101,9 +108,11 @@ impl Wire {
         self.shared.links().get(peer).cloned()
     }
 
-    /// Accepts nobody any more and ends what is in flight, in bounded time.
+    /// Accepts nobody any more and ends what is in flight, in bounded time. Once is enough.
     pub(super) fn stop(&self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
         // Wakes the accept.
         drop(TcpStream::connect_timeout(&reachable(self.addr), Duration::from_secs(1)));
         let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -128,6 +137,12 @@ impl Wire {
                 return;
             }
         }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -156,12 +171,14 @@ impl Shared {
             return Err(io::Error::other(format!("there are {MAX_CONNECTIONS} already")));
         }
         let library = TcpStream::connect(self.library)?;
+        SockRef::from(&library).set_send_buffer_size(IN_FLIGHT)?;
         client.set_nodelay(true)?;
         library.set_nodelay(true)?;
+        greet(&library)?;
         let name = library.local_addr()?;
         let library = Arc::new(library);
         let to_library =
-            Library { stream: Some(Arc::clone(&library)), ended: false, guarded: false };
+            ToLibrary { stream: Some(Arc::clone(&library)), ended: false, guarded: false };
         let link = Arc::new(Link {
             client,
             library: Mutex::new(to_library),
@@ -198,6 +215,26 @@ impl Shared {
         })?;
         Ok(())
     }
+}
+
+/// Waits until a thread of the library has taken the connection up.
+///
+/// The library's pool counts a thread as idle until it has woken up. Of two connections that come
+/// at once the second may be left to a thread that is taken already, and wait until some other
+/// connection ends: for ever, if those stall. So the next one comes only after this one is served.
+fn greet(mut library: &TcpStream) -> io::Result<()> {
+    library.set_read_timeout(Some(GREETING_WAIT))?;
+    write!(library, "GET {GREETING} HTTP/1.1\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 512];
+    // It has no body.
+    while !answer.ends_with(b"\r\n\r\n") {
+        match library.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => answer.extend_from_slice(&buffer[..count]),
+        }
+    }
+    library.set_read_timeout(None)
 }
 
 fn spawn_requests(link: Arc<Link>, library: Arc<TcpStream>, ended: Sender<()>) -> io::Result<()> {
@@ -238,7 +275,7 @@ impl Link {
         self.library().guarded = false;
     }
 
-    fn library(&self) -> MutexGuard<'_, Library> {
+    fn library(&self) -> MutexGuard<'_, ToLibrary> {
         self.library.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

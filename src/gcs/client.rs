@@ -1,112 +1,33 @@
-//! The client of one bucket.
+//! The uploader that everybody else sees.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-
-use log::debug;
 
 use crate::content::Content;
 
-use super::credentials::TokenSource;
-use super::message::gcs_message;
-use super::timing::Timing;
-use super::transport::{Answer, Body, Method, Request, Transport};
+use super::bucket::Bucket;
 use super::upload::{Tally, Upload};
-use super::{Endpoint, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader};
+use super::{ErrorKind, NewObject, Observer, UploadError, Uploaded, Uploader};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
 
-/// How requests are made again.
-#[derive(Clone, Copy, Debug)]
-pub struct Retry {
-    /// The upper bound of the first wait.
-    pub initial_wait: Duration,
-    /// The upper bound of every wait, `Retry-After` apart.
-    pub longest_wait: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { initial_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(32) }
-    }
-}
-
 /// A client of one bucket; shared by all the threads that upload.
 pub struct Client {
-    /// Where Cloud Storage is.
-    pub endpoint: Endpoint,
-    /// The bucket's name.
-    pub bucket: String,
-    /// How requests are made again.
-    pub retry: Retry,
-    /// What carries the requests.
-    pub transport: Arc<dyn Transport>,
-    /// Where the access tokens come from.
-    pub tokens: Arc<dyn TokenSource>,
-    /// Time and chance.
-    pub timing: Arc<dyn Timing>,
+    bucket: Bucket,
     /// The last refusal that was not about a single object.
-    pub refusal: Mutex<Option<(Instant, String)>>,
+    refusal: Mutex<Option<(Instant, String)>>,
 }
 
 impl Client {
-    /// The metadata of an object; `None` if there is none of this name.
-    ///
-    /// # Errors
-    /// What was tried and what came, for a person.
-    pub fn look(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
-        let url = self.endpoint.object(&self.bucket, name);
-        let answer = self.ask(Method::Get, &url, timeout)?;
-        match answer.status {
-            200 => Object::from_json(&answer.body)
-                .map(Some)
-                .map_err(|error| format!("GET {url} was answered with no object: {error}")),
-            404 => Ok(None),
-            status => {
-                Err(format!("GET {url} was answered {status}: {}", gcs_message(&answer.body)))
-            }
-        }
+    /// A client that has not asked anything yet.
+    pub fn new(bucket: Bucket) -> Self {
+        Self { bucket, refusal: Mutex::default() }
     }
 
-    /// Deletes this generation of an object.
-    ///
-    /// # Errors
-    /// What was tried and what came, for a person.
-    pub fn remove(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
-        let url = self.endpoint.object(&self.bucket, name);
-        let exact = format!("{url}?ifGenerationMatch={generation}");
-        let answer = self.ask(Method::Delete, &exact, timeout)?;
-        match answer.status {
-            200 | 204 | 404 => Ok(()),
-            status => {
-                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&answer.body)))
-            }
-        }
-    }
-
-    /// Cancels a session; `true` when Cloud Storage confirms that no object can come of it (499,
-    /// <https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
-    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> bool {
-        match self.ask(Method::Delete, session, timeout) {
-            Ok(answer) => answer.status == 499,
-            Err(error) => {
-                debug!("a session could not be cancelled: {error}");
-                false
-            }
-        }
-    }
-
-    /// One request without a body, not repeated, made even while the uploader is being stopped.
-    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
-        let tried = || {
-            let path = url.split('?').next().unwrap_or_default();
-            format!("{} {path}", method.as_str())
-        };
-        let token = self.tokens.token().map_err(|error| format!("{}: {error}", tried()))?;
-        let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
-        let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
-        self.transport.exchange(&request).map_err(|error| format!("{}: {error}", tried()))
+    /// Its bucket.
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
     /// Remembers whether the bucket takes objects at all.
@@ -114,7 +35,7 @@ impl Client {
         let refusal = match outcome {
             Ok(_) => None,
             Err(e) if e.kind == ErrorKind::Refused && matches!(e.status, Some(401 | 403 | 404)) => {
-                Some((self.timing.now(), e.message.clone()))
+                Some((self.bucket.timing.now(), e.message.clone()))
             }
             Err(_) => return,
         };
@@ -131,22 +52,22 @@ impl Uploader for Client {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
         let tally = Tally::new(observer);
-        let outcome = Upload::new(self, object, content, timeout, &tally).run();
+        let outcome = Upload::new(&self.bucket, object, content, timeout, &tally).run();
         self.note(&outcome);
         outcome
     }
 
     fn interrupt(&self) {
-        self.timing.interrupt();
-        self.transport.interrupt();
+        self.bucket.timing.interrupt();
+        self.bucket.transport.interrupt();
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.tokens.status().map_err(|error| error.to_string())?;
+        self.bucket.tokens.status().map_err(|error| error.to_string())?;
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         match &*refusal {
             Some((when, what))
-                if self.timing.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
+                if self.bucket.timing.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
             {
                 Err(what.clone())
             }
@@ -155,6 +76,6 @@ impl Uploader for Client {
     }
 
     fn token_expiry(&self) -> Option<SystemTime> {
-        self.tokens.status().ok().flatten()
+        self.bucket.tokens.status().ok().flatten()
     }
 }

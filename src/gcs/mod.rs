@@ -5,10 +5,13 @@
 //! or a key out: not in an error, not in a log line.
 
 mod backoff;
+mod bucket;
 mod client;
 pub mod credentials;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 mod message;
 mod object;
@@ -21,7 +24,8 @@ pub mod transport;
 mod upload;
 mod verdict;
 
-pub use client::{Client, Retry};
+pub use bucket::{Bucket, Retry};
+pub use client::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};

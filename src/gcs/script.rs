@@ -13,7 +13,7 @@ use crate::content::{Content, RandomContent, Seed};
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
-use super::{Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
+use super::{Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
 
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
@@ -167,15 +167,14 @@ impl Play {
             timing: timing.clone(),
         });
         let second = Duration::from_secs(1);
-        let client = Client {
+        let client = Client::new(Bucket {
             endpoint: Endpoint::emulator("gcs.test").unwrap(),
-            bucket: "bucket".into(),
+            name: "bucket".into(),
             retry: Retry { initial_wait: second, longest_wait: 8 * second },
             transport: stage.clone(),
             tokens: self.tokens.clone(),
             timing: timing.clone(),
-            refusal: Mutex::default(),
-        };
+        });
         let object = NewObject {
             name: "name".into(),
             content_type: "text/plain".into(),

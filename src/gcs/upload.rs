@@ -25,7 +25,7 @@ use log::{debug, warn};
 use crate::content::Content;
 
 use super::backoff::{BackOff, retry_after};
-use super::client::Client;
+use super::bucket::Bucket;
 use super::message::{gcs_message, printable};
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
@@ -90,7 +90,7 @@ type Next = Result<State, Failure>;
 
 /// An upload under way.
 pub(super) struct Upload<'a> {
-    client: &'a Client,
+    bucket: &'a Bucket,
     object: &'a NewObject,
     content: &'a dyn Content,
     tally: &'a Tally<'a>,
@@ -108,21 +108,21 @@ pub(super) struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     pub(super) fn new(
-        client: &'a Client,
+        bucket: &'a Bucket,
         object: &'a NewObject,
         content: &'a dyn Content,
         timeout: Duration,
         tally: &'a Tally<'a>,
     ) -> Self {
-        let began = client.timing.now();
+        let began = bucket.timing.now();
         Self {
-            client,
+            bucket,
             object,
             content,
             tally,
             began,
             deadline: began + timeout,
-            back_off: BackOff::new(client.retry.initial_wait, client.retry.longest_wait),
+            back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait),
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
@@ -153,7 +153,7 @@ impl<'a> Upload<'a> {
 
     /// Opens a session.
     fn start(&mut self) -> Next {
-        let url = self.client.endpoint.start(&self.client.bucket, &self.object.name);
+        let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
         let metadata = self.object.to_json(self.content.crc32c());
         let headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
@@ -176,7 +176,7 @@ impl<'a> Upload<'a> {
             Failure::new(ErrorKind::Protocol, message)
         };
         let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
-        match self.client.endpoint.session(location) {
+        match self.bucket.endpoint.session(location) {
             Ok(session) => Ok(State::Send(session, 0)),
             Err(error) => Err(nonsense(error.to_string())),
         }
@@ -270,7 +270,7 @@ impl<'a> Upload<'a> {
 
     /// An object of our name exists. It is ours if an earlier attempt's last answer was lost.
     fn identify(&mut self) -> Next {
-        let url = self.client.endpoint.object(&self.client.bucket, &self.object.name);
+        let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
         match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
             Reply::Success(answer) => match Object::from_json(&answer.body) {
                 Ok(object) => self.identified(object),
@@ -305,7 +305,7 @@ impl<'a> Upload<'a> {
                 differences.push(format!("its {what} is {theirs} and not {ours}"));
             }
         };
-        compare("bucket", object.bucket.clone(), self.client.bucket.clone());
+        compare("bucket", object.bucket.clone(), self.bucket.name.clone());
         compare("name", object.name.clone(), self.object.name.clone());
         compare("size", object.size.to_string(), self.content.size().to_string());
         compare("CRC32C", object.crc32c.to_string(), self.content.crc32c().to_string());
@@ -314,7 +314,7 @@ impl<'a> Upload<'a> {
 
     /// Cloud Storage has made something else of the bytes. It must not stay.
     fn wrong_object(&self, step: Step, object: &Object, differences: &str) -> Failure {
-        let removed = self.client.remove(&self.object.name, &object.generation, LAST_WORDS);
+        let removed = self.bucket.remove(&self.object.name, &object.generation, LAST_WORDS);
         let what_now = match removed {
             Ok(()) => "it has been deleted again".to_owned(),
             Err(error) => format!("it could not be deleted: {error}"),
@@ -355,20 +355,20 @@ impl<'a> Upload<'a> {
         mut headers: Vec<(&'static str, String)>,
         body: Body<'_>,
     ) -> Result<Reply, Failure> {
-        if self.client.timing.interrupted() {
+        if self.bucket.timing.interrupted() {
             return Err(self.interrupted());
         }
-        let timeout = self.deadline.saturating_duration_since(self.client.timing.now());
+        let timeout = self.deadline.saturating_duration_since(self.bucket.timing.now());
         if timeout.is_zero() {
             return Err(self.out_of_time());
         }
         let credentials = |e: super::credentials::CredentialsError| {
             Failure::new(ErrorKind::Credentials, e.to_string())
         };
-        let token = self.client.tokens.token().map_err(credentials)?;
+        let token = self.bucket.tokens.token().map_err(credentials)?;
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
-        let answer = match self.client.transport.exchange(&request) {
+        let answer = match self.bucket.transport.exchange(&request) {
             Ok(answer) => answer,
             Err(error) => return self.unanswered(step, error),
         };
@@ -378,7 +378,7 @@ impl<'a> Upload<'a> {
         let refused = self.refused(step, &answer);
         let Some(token) = token.filter(|_| !self.renewed) else { return Err(refused) };
         self.renewed = true;
-        match self.client.tokens.renew(&token).map_err(credentials)? {
+        match self.bucket.tokens.renew(&token).map_err(credentials)? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
                 cause: Cause::Unauthorized,
@@ -402,7 +402,7 @@ impl<'a> Upload<'a> {
             Verdict::SessionGone => Ok(Reply::SessionGone),
             Verdict::Taken => Ok(Reply::Taken),
             Verdict::Transient => {
-                let now = self.client.timing.time_of_day();
+                let now = self.bucket.timing.time_of_day();
                 let asked = answer.retry_after.as_deref();
                 Ok(Reply::Again(Fault {
                     cause: Cause::Status(answer.status),
@@ -443,7 +443,7 @@ impl<'a> Upload<'a> {
             answer.status,
             gcs_message(&answer.body),
         );
-        let bucket = &self.client.bucket;
+        let bucket = &self.bucket.name;
         let hint = match (answer.status, step) {
             (401, _) => {
                 Some("run `gcs-uploader check` to see which credentials are used".to_owned())
@@ -464,16 +464,16 @@ impl<'a> Upload<'a> {
 
     /// Waits before a request is made again; returns why.
     fn wait(&mut self, fault: Fault) -> Result<Cause, Failure> {
-        let jittered = self.back_off.next(self.client.timing.random());
+        let jittered = self.back_off.next(self.bucket.timing.random());
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.deadline.saturating_duration_since(self.client.timing.now()) {
+        if wait >= self.deadline.saturating_duration_since(self.bucket.timing.now()) {
             return Err(self.out_of_time());
         }
         self.retried += 1;
         self.tally.observer.retrying(fault.cause, wait);
-        match self.client.timing.pause(wait) {
+        match self.bucket.timing.pause(wait) {
             true => Ok(fault.cause),
             false => Err(self.interrupted()),
         }
@@ -506,18 +506,19 @@ impl<'a> Upload<'a> {
     /// Cancels the session, and finds out whether there is an object all the same: the last answer
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
-        let cancelled = session.is_some_and(|s| self.client.cancel(s.uri(), LAST_WORDS));
+        let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
         let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
-        let mut absent = cancelled || never_whole;
-        if !absent {
-            match self.client.look(&self.object.name, LAST_WORDS) {
+        let absent = never_whole
+            || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
                     return Ok(self.uploaded(object));
                 }
-                Ok(found) => absent = found.is_none(),
-                Err(error) => debug!("{}: {error}", self.object.name),
-            }
-        }
+                Ok(found) => found.is_none(),
+                Err(error) => {
+                    debug!("{}: {error}", self.object.name);
+                    cancelled
+                }
+            };
         if !absent {
             warn!("{}: the upload failed, and an object may be there", self.object.name);
         }
@@ -545,13 +546,13 @@ impl<'a> Upload<'a> {
     }
 
     fn elapsed(&self) -> Duration {
-        self.client.timing.now().saturating_duration_since(self.began)
+        self.bucket.timing.now().saturating_duration_since(self.began)
     }
 
     /// The request of a step, for a person: without the query, in which a session's secret lies.
     fn tried(&self, step: Step) -> String {
-        let endpoint = &self.client.endpoint;
-        let bucket = &self.client.bucket;
+        let endpoint = &self.bucket.endpoint;
+        let bucket = &self.bucket.name;
         match step {
             Step::Start => format!("POST {endpoint}/upload/storage/v1/b/{bucket}/o"),
             Step::Send => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the data)"),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use log::Level;
 
+use super::access::without_tokens;
 use super::answer::Answer;
 use super::exchange::Received;
 use super::request_id::RequestId;
@@ -69,6 +70,7 @@ impl Entry {
 }
 
 fn shortened(text: &str) -> String {
+    let text = &*without_tokens(text);
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -40,6 +40,12 @@ impl Received {
         }
     }
 
+    /// The values of all headers of this name.
+    pub(super) fn values(&self, name: &'static str) -> Vec<&str> {
+        let named = self.request.headers().iter().filter(|header| header.field.equiv(name));
+        named.map(|header| header.value.as_str()).collect()
+    }
+
     /// Hands the answer to the gate. Waits for nobody.
     pub(super) fn respond(self, answer: &Answer) -> io::Result<()> {
         let body = if self.method == Method::Head { &[][..] } else { &answer.body };

@@ -13,8 +13,8 @@ use super::access_log;
 use super::answer::Answer;
 use super::exchange::Received;
 use super::intake::Intake;
+use super::order::Order;
 use super::problem::{self, Problem};
-use super::query::Order;
 use super::queue::{Job, Queue};
 use super::route::{self, Route};
 use crate::gcs::Uploader;
@@ -73,11 +73,11 @@ impl Face {
 
     fn decide(&self, received: &Received) -> Decision {
         let (path, query) = route::split(&received.target);
-        let order = match route::route(&received.method, path) {
+        let order = match route::route(&received.method, path, self.config.offer()) {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
-            Ok(Route::UploadRandom) => Order::parse(query, &self.config),
+            Ok(Route::UploadRandom) => Order::of(received, query, &self.config),
             Err(problem) => Err(problem),
         };
         match order {
@@ -107,7 +107,7 @@ impl Face {
         }
     }
 
-    fn metrics_page(&self) -> Answer {
+    pub(super) fn metrics_page(&self) -> Answer {
         self.metrics.set_queue_depth(self.queue.depth());
         self.metrics.set_token_expiry(self.uploader.token_expiry());
         Answer::new(200, Metrics::CONTENT_TYPE, self.metrics.encode().into_bytes())

@@ -11,6 +11,7 @@
 //! This room knows Cloud Storage through [`Uploader`] alone: no session, no token. It reads no
 //! environment.
 
+pub mod access;
 mod access_log;
 mod answer;
 mod ceilings;
@@ -19,8 +20,13 @@ mod door;
 mod drain;
 mod exchange;
 mod face;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod head;
+mod idempotency;
 mod intake;
+mod metrics_door;
+mod order;
 mod problem;
 mod query;
 mod queue;
@@ -45,17 +51,23 @@ use thiserror::Error;
 use crate::content::{ByteSize, ObjectPrefix};
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
+use access::Access;
 use connection::Limits;
 use door::{Door, Rules};
 use face::Face;
 use intake::Intake;
+use metrics_door::MetricsDoor;
 use queue::Queue;
+use route::Offer;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen. Port 0: any free one, see [`Server::local_addr`].
     pub listen: SocketAddr,
+    /// Where to listen for `GET /metrics`, which then is to be had nowhere else; port 0: any free
+    /// one. `None`: with everything else.
+    pub metrics_listen: Option<SocketAddr>,
     /// How many uploads run at once.
     pub workers: NonZeroUsize,
     /// How many uploads may wait for a worker. With 0, one is taken only if a worker is idle.
@@ -76,8 +88,17 @@ pub struct Config {
     /// How long uploads may go on after the server was told to stop. What cannot end on its own
     /// by then is interrupted, which may take some 10 seconds more.
     pub drain_timeout: Duration,
+    /// Who may upload.
+    pub access: Access,
     /// What an object's URL begins with: `https://storage.googleapis.com`, or an emulator's.
     pub endpoint: String,
+}
+
+impl Config {
+    /// What the listener for everybody has.
+    fn offer(&self) -> Offer {
+        if self.metrics_listen.is_some() { Offer::Uploads } else { Offer::Everything }
+    }
 }
 
 /// Tells a server to stop.
@@ -114,6 +135,7 @@ pub enum RunError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    metrics_listener: Option<TcpListener>,
     face: Arc<Face>,
     limits: Limits,
 }
@@ -131,6 +153,7 @@ impl Server {
         let failed = |source| BindError { address: config.listen, source };
         let listener = door::listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let metrics_listener = config.metrics_listen.map(listen_for_metrics).transpose()?;
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
@@ -139,7 +162,7 @@ impl Server {
             metrics,
             intake: Arc::new(Intake::default()),
         });
-        Ok(Self { listener, address, face, limits: Limits::DEFAULT })
+        Ok(Self { listener, address, metrics_listener, face, limits: Limits::DEFAULT })
     }
 
     /// Where it listens, with the port that it got.
@@ -154,13 +177,14 @@ impl Server {
     /// # Errors
     /// When it cannot start, and when uploads do not end.
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
-        let Self { listener, address, face, limits } = self;
+        let Self { listener, address, metrics_listener, face, limits } = self;
         let max_connections = ceilings::connections(&face.config);
         face.metrics.set_connections_maximum(max_connections);
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
         let rules = Rules { max_connections, limits };
         let door = Door::open(listener, Arc::clone(&face), rules).map_err(RunError::Start)?;
         log::info!(bucket = face.config.bucket.as_str(); "listening on http://{address}");
+        let metrics_door = open_for_metrics(metrics_listener, &face).map_err(RunError::Start)?;
 
         let reason = stop.recv().map_or("nobody left to ask for it", |stop| stop.reason);
         log::info!("stopping: {reason}");
@@ -169,6 +193,7 @@ impl Server {
         door.keep_none_alive();
         let unfinished = drain::drain(&face);
         door.close();
+        metrics_door.into_iter().for_each(MetricsDoor::close);
         if unfinished > 0 {
             return Err(RunError::Unfinished(unfinished));
         }
@@ -181,4 +206,19 @@ impl Server {
         log::info!("stopped");
         Ok(())
     }
+}
+
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, BindError> {
+    metrics_door::listen(address).map_err(|source| BindError { address, source })
+}
+
+fn open_for_metrics(
+    listener: Option<TcpListener>,
+    face: &Arc<Face>,
+) -> io::Result<Option<MetricsDoor>> {
+    let Some(listener) = listener else { return Ok(None) };
+    let address = listener.local_addr()?;
+    let door = MetricsDoor::open(listener, Arc::clone(face))?;
+    log::info!("metrics are at http://{address}/metrics");
+    Ok(Some(door))
 }

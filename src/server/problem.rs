@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::access::without_tokens;
 use super::answer::Answer;
 use super::request_id::RequestId;
 
@@ -12,9 +13,15 @@ use super::request_id::RequestId;
 #[derive(Debug)]
 pub(super) struct Kind(&'static str, &'static str, u16);
 
+pub(super) const BAD_REQUEST: Kind = Kind("bad-request", "Bad request", 400);
 pub(super) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query parameter", 400);
 pub(super) const MALFORMED: Kind = Kind("malformed-request", "Malformed request", 400);
 pub(super) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
+pub(super) const BAD_AUTHORIZATION: Kind = Kind("bad-authorization", "Bad Authorization", 400);
+pub(super) const BAD_IDEMPOTENCY_KEY: Kind =
+    Kind("bad-idempotency-key", "Bad Idempotency-Key", 400);
+pub(super) const UNAUTHORIZED: Kind = Kind("unauthorized", "A token is needed", 401);
+pub(super) const FORBIDDEN: Kind = Kind("forbidden", "The token is not for this", 403);
 pub(super) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
 pub(super) const METHOD_NOT_ALLOWED: Kind =
     Kind("method-not-allowed", "Method not allowed on this path", 405);
@@ -25,6 +32,8 @@ pub(super) const SIZE_TOO_LARGE: Kind = Kind("size-too-large", "Size too large",
 pub(super) const BODY_TOO_LARGE: Kind = Kind("body-too-large", "Request body too large", 413);
 pub(super) const TARGET_TOO_LONG: Kind = Kind("target-too-long", "Path and query too long", 414);
 pub(super) const EXPECTATION_FAILED: Kind = Kind("expectation-failed", "Expectation failed", 417);
+pub(super) const IDEMPOTENCY_KEY_REUSED: Kind =
+    Kind("idempotency-key-reused", "The Idempotency-Key is that of another upload", 422);
 pub(super) const HEAD_TOO_LARGE: Kind = Kind("head-too-large", "Request head too large", 431);
 pub(super) const INTERNAL: Kind = Kind("internal", "Internal error", 500);
 pub(super) const TRANSFER_CODING: Kind =
@@ -71,12 +80,13 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    /// A detail may quote what a client sent: a token in it is left out.
     pub(super) fn new(kind: &Kind, detail: impl Into<String>) -> Self {
         Self {
             uri: format!("urn:gcs-uploader:problem:{}", kind.0),
             title: kind.1,
             status: kind.2,
-            detail: detail.into(),
+            detail: without_tokens(&detail.into()).into_owned(),
             members: Map::new(),
             headers: Vec::new(),
         }
@@ -91,6 +101,16 @@ impl Problem {
     pub(super) fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn header_count(&self) -> usize {
+        self.headers.len()
     }
 
     pub(super) fn into_answer(self, id: &RequestId) -> Answer {

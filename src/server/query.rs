@@ -5,40 +5,34 @@
 use url::form_urlencoded;
 
 use super::Config;
+use super::access::without_tokens;
 use super::problem::{self, Problem, quoted};
 use crate::content::ByteSize;
 
-/// What an upload is asked to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    pub(super) size: ByteSize,
-}
-
-impl Order {
-    pub(super) fn parse(query: Option<&str>, config: &Config) -> Result<Self, Problem> {
-        let mut size = None;
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if name != "size" {
-                let detail = format!("{} is no parameter; there is size.", quoted(&name));
-                return Err(bad_parameter(&name, detail));
-            }
-            let parsed = value
-                .parse::<ByteSize>()
-                .map_err(|error| bad_parameter("size", format!("size: {error}.")))?;
-            if size.replace(parsed).is_some() {
-                return Err(bad_parameter("size", "size is there more than once."));
-            }
+/// How large the upload is to be.
+pub(super) fn size(query: Option<&str>, config: &Config) -> Result<ByteSize, Problem> {
+    let mut size = None;
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if name != "size" {
+            let detail = format!("{} is no parameter; there is size.", quoted(&name));
+            return Err(bad_parameter(&name, detail));
         }
-        let size = size.unwrap_or(config.upload_size);
-        match size <= config.max_upload_size {
-            true => Ok(Self { size }),
-            false => Err(too_large(size, config.max_upload_size)),
+        let parsed = value
+            .parse::<ByteSize>()
+            .map_err(|error| bad_parameter("size", format!("size: {error}.")))?;
+        if size.replace(parsed).is_some() {
+            return Err(bad_parameter("size", "size is there more than once."));
         }
+    }
+    let size = size.unwrap_or(config.upload_size);
+    match size <= config.max_upload_size {
+        true => Ok(size),
+        false => Err(too_large(size, config.max_upload_size)),
     }
 }
 
 fn bad_parameter(name: &str, detail: impl Into<String>) -> Problem {
-    let name: String = name.chars().take(60).collect();
+    let name: String = without_tokens(name).chars().take(60).collect();
     Problem::new(&problem::BAD_PARAMETER, detail).with("parameter", name)
 }
 
@@ -58,15 +52,15 @@ mod tests {
         #[test]
         fn no_query_is_taken_for_more_than_the_maximum(query in "([a-zA-Z0-9=&+;%_.-]|\\PC){0,40}") {
             let config = config();
-            if let Ok(order) = Order::parse(Some(&query), &config) {
-                prop_assert!(order.size <= config.max_upload_size);
+            if let Ok(size) = size(Some(&query), &config) {
+                prop_assert!(size <= config.max_upload_size);
             }
         }
 
         #[test]
-        fn any_size_up_to_the_maximum_is_taken_as_it_is(size in 0_u64..=16 << 20) {
-            let order = Order::parse(Some(&format!("size={size}")), &config());
-            prop_assert_eq!(order.unwrap().size.as_u64(), size);
+        fn any_size_up_to_the_maximum_is_taken_as_it_is(bytes in 0_u64..=16 << 20) {
+            let size = size(Some(&format!("size={bytes}")), &config());
+            prop_assert_eq!(size.unwrap().as_u64(), bytes);
         }
     }
 }

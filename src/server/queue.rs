@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounde
 use super::exchange::Received;
 use super::face::Face;
 use super::intake::Admission;
-use super::query::Order;
+use super::order::Order;
 use super::upload;
 
 /// An upload that was taken in.

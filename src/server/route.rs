@@ -20,6 +20,31 @@ const ROUTES: [(&str, Route); 4] = [
     ("/api/upload-random", Route::UploadRandom),
 ];
 
+/// What a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Everything,
+    /// Everything but the metrics, which have a listener of their own.
+    Uploads,
+    /// The metrics alone.
+    Metrics,
+}
+
+impl Offer {
+    fn has(self, route: Route) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Uploads => route != Route::Metrics,
+            Self::Metrics => route == Route::Metrics,
+        }
+    }
+
+    fn paths(self) -> String {
+        let paths = ROUTES.iter().filter(|&&(_, route)| self.has(route)).map(|&(path, _)| path);
+        paths.collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
@@ -49,13 +74,10 @@ impl Route {
 }
 
 /// The route that a request takes.
-pub(super) fn route(method: &Method, path: &str) -> Result<Route, Problem> {
-    let route = Route::at(path).ok_or_else(|| {
-        let paths = ROUTES.map(|(path, _)| path).join(", ");
-        Problem::new(
-            &problem::NOT_FOUND,
-            format!("There is nothing at {}; there is {paths}.", quoted(path)),
-        )
+pub(super) fn route(method: &Method, path: &str, offer: Offer) -> Result<Route, Problem> {
+    let route = Route::at(path).filter(|&route| offer.has(route)).ok_or_else(|| {
+        let detail = format!("There is nothing at {}; there is {}.", quoted(path), offer.paths());
+        Problem::new(&problem::NOT_FOUND, detail)
     })?;
     match route.allows(method) {
         true => Ok(route),

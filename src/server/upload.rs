@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::Config;
 use super::answer::Answer;
 use super::face::{Face, Reply};
+use super::idempotency::Identity;
+use super::order::Order;
 use super::problem::{self, Problem};
-use super::query::Order;
 use super::request_id::RequestId;
 use crate::content::{RandomContent, Seed};
 use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
@@ -41,38 +42,67 @@ struct Created<'a> {
 
 /// Uploads what was ordered. A panic below is an answer too, and costs no worker.
 pub(super) fn run(face: &Face, id: &RequestId, order: &Order) -> Reply {
-    let content = RandomContent::new(Seed::draw(), order.size.as_u64());
-    let object = new_object(&face.config, id, content.seed());
+    let (name, seed) = identity(&face.config, order);
+    let content = RandomContent::new(seed, order.size.as_u64());
+    let object = new_object(name, id, order, seed);
     let began = Instant::now();
     let uploading = AssertUnwindSafe(|| {
         let observer = Watcher { metrics: &face.metrics, id, name: &object.name };
         face.uploader.upload(&object, &content, face.config.upload_timeout, &observer)
     });
     match panic::catch_unwind(uploading) {
-        Ok(Ok(uploaded)) => Ok(stored(face, id, content.seed(), &uploaded)),
-        Ok(Err(error)) => Err(failed(face, id, &object.name, &error)),
+        Ok(Ok(uploaded)) => Ok(stored(face, id, order, seed, &uploaded)),
+        Ok(Err(error)) => Err(failed(face, id, order, &object.name, &error)),
         Err(_) => Err(panicked(face, id, &object.name, began.elapsed())),
     }
 }
 
-fn new_object(config: &Config, id: &RequestId, seed: Seed) -> NewObject {
+/// The object's name, and what its content is made from: the key's, or new ones.
+fn identity(config: &Config, order: &Order) -> (String, Seed) {
+    let prefix = &config.object_prefix;
+    match &order.key {
+        Some(key) => {
+            let Identity { name, seed } = key.identity(order.caller.as_ref(), prefix);
+            (name, seed)
+        }
+        None => (prefix.random_name(), Seed::draw()),
+    }
+}
+
+fn new_object(name: String, id: &RequestId, order: &Order, seed: Seed) -> NewObject {
+    let caller = order.caller.as_ref().map(|caller| ("uploaded-by", caller.to_string()));
     let metadata = [("seed", seed.to_string()), ("request-id", id.to_string())];
     NewObject {
-        name: config.object_prefix.random_name(),
+        name,
         content_type: "application/octet-stream".to_owned(),
         metadata: metadata
             .into_iter()
+            .chain(caller)
             .map(|(key, value)| (key.to_owned(), value))
             .collect::<BTreeMap<_, _>>(),
     }
 }
 
-fn stored(face: &Face, id: &RequestId, seed: Seed, uploaded: &Uploaded) -> Answer {
+/// Whether the object was there before: it has bytes, and none of them was sent. Where some were,
+/// or there are none to send, that cannot be known.
+fn is_replayed(order: &Order, uploaded: &Uploaded) -> bool {
+    order.key.is_some() && uploaded.bytes_sent == 0 && uploaded.object.size > 0
+}
+
+fn stored(face: &Face, id: &RequestId, order: &Order, seed: Seed, uploaded: &Uploaded) -> Answer {
     let object = &uploaded.object;
-    face.metrics.upload_ended("stored", uploaded.elapsed);
-    face.metrics.stored(object.size);
+    let replayed = is_replayed(order, uploaded);
+    let (outcome, done) = match replayed {
+        true => ("replayed", "had stored"),
+        false => ("stored", "stored"),
+    };
+    face.metrics.upload_ended(outcome, uploaded.elapsed);
+    if !replayed {
+        face.metrics.stored(object.size);
+    }
     log::info!(
         requestId = id.as_str(),
+        caller = order.caller_in_log(),
         name = object.name.as_str(),
         size = object.size,
         crc32c:% = object.crc32c,
@@ -82,7 +112,7 @@ fn stored(face: &Face, id: &RequestId, seed: Seed, uploaded: &Uploaded) -> Answe
         retried = uploaded.retried,
         bytesSent = uploaded.bytes_sent,
         durationSeconds = uploaded.elapsed.as_secs_f64();
-        "stored {}", object.gs_uri()
+        "{done} {}", object.gs_uri()
     );
     let created = Created {
         object,
@@ -94,7 +124,12 @@ fn stored(face: &Face, id: &RequestId, seed: Seed, uploaded: &Uploaded) -> Answe
         bytes_sent: uploaded.bytes_sent,
         duration_seconds: uploaded.elapsed.as_secs_f64(),
     };
-    Answer::json(201, &created).with_header("Location", &location(&face.config.endpoint, object))
+    let answer = Answer::json(201, &created)
+        .with_header("Location", &location(&face.config.endpoint, object));
+    match replayed {
+        true => answer.with_header("Idempotency-Replayed", "true"),
+        false => answer,
+    }
 }
 
 /// The object's URL in the JSON API, which is what Cloud Storage calls its `selfLink`.
@@ -104,11 +139,12 @@ fn location(endpoint: &str, object: &Object) -> String {
     format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
 }
 
-fn failed(face: &Face, id: &RequestId, name: &str, error: &UploadError) -> Problem {
-    let failure = Failure::of(error.kind());
+fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &UploadError) -> Problem {
+    let failure = Failure::of(error.kind(), order);
     face.metrics.upload_ended(failure.outcome, error.elapsed);
     log::warn!(
         requestId = id.as_str(),
+        caller = order.caller_in_log(),
         name = name,
         outcome = failure.outcome,
         retried = error.retried,
@@ -117,7 +153,14 @@ fn failed(face: &Face, id: &RequestId, name: &str, error: &UploadError) -> Probl
         "failed to store {name}: {error}"
     );
     let left = if error.absent { Left::None } else { Left::Unknown };
-    let problem = Problem::new(failure.problem, format!("{error}. {}", left.sentence(name)))
+    let detail = match (error.kind(), &order.key) {
+        (ErrorKind::Conflict, Some(_)) => format!(
+            "The key was used before, for another upload: {error}. Nothing was stored or changed: \
+             send the size of that time, or another key."
+        ),
+        _ => format!("{error}. {}", left.sentence(name)),
+    };
+    let problem = Problem::new(failure.problem, detail)
         .with("object", left.member())
         .with("name", name)
         .with("retried", error.retried)
@@ -153,9 +196,12 @@ struct Failure {
 }
 
 impl Failure {
-    fn of(kind: ErrorKind) -> Self {
+    fn of(kind: ErrorKind, order: &Order) -> Self {
         let (problem, outcome) = match kind {
             ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused"),
+            ErrorKind::Conflict if order.key.is_some() => {
+                (&problem::IDEMPOTENCY_KEY_REUSED, "key-reused")
+            }
             ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict"),
             ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials"),
             ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use gcs_uploader::content::{Content, RandomContent, Seed};
@@ -12,7 +12,7 @@ use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
 use gcs_uploader::gcs::timing::Timing;
 use gcs_uploader::gcs::{
-    Client, Endpoint, NewObject, Observer, Retry, UploadError, Uploaded, Uploader as _,
+    Bucket, Client, Endpoint, NewObject, Observer, Retry, UploadError, Uploaded, Uploader as _,
 };
 
 /// How long an upload may take, on its own clock.
@@ -22,15 +22,14 @@ pub const DEADLINE: Duration = Duration::from_secs(3600);
 pub fn client(address: SocketAddr) -> Client {
     let stall_timeout = Duration::from_millis(100);
     let config = HttpConfig { stall_timeout, ..HttpConfig::for_uploads(4) };
-    Client {
+    Client::new(Bucket {
         endpoint: Endpoint::emulator(&address.to_string()).unwrap(),
-        bucket: "bucket".into(),
+        name: "bucket".into(),
         retry: Retry::default(),
         transport: Arc::new(HttpTransport::new(config)),
         tokens: Arc::new(NoCredentials),
         timing: Arc::new(Hurry::default()),
-        refusal: Mutex::default(),
-    }
+    })
 }
 
 /// An object of this name, without metadata of its own.

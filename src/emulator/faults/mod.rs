@@ -1,22 +1,4 @@
 //! Faults to order, and what was seen on the way.
-//!
-//! A [`Rule`] says on which requests something goes wrong, and what. Rules are considered in the
-//! order in which they were given: the first that matches a request and has nothing left to let
-//! pass acts on it, and those after it do not see the request. A rule that has acted as often as it
-//! says is gone.
-//!
-//! Over HTTP the same is `POST /_emulator/faults` with a rule or a list of rules in JSON, `GET` for
-//! those that are left, `DELETE` to clear them:
-//!
-//! ```json
-//! {"on": "data", "after": 1, "times": 2, "object": "reports/7",
-//!  "action": {"status": {"status": 503, "retry_after": "2"}}}
-//! ```
-//!
-//! `after` (0), `times` (1) and `object` (any) may be left out. The actions are those of
-//! [`Action`], in lower case with underscores. `GET /_emulator/requests` answers what was seen:
-//! [`SeenRequest`] and [`Violation`]; `DELETE` forgets it. Requests under `/_emulator/` meet no
-//! faults and are not recorded.
 
 mod record;
 mod rule;
@@ -29,6 +11,24 @@ pub use self::rule::{Action, Processing, RawAnswer, RequestKind, Rule, Target};
 use self::record::Record;
 
 /// The faults that were ordered and have not happened yet, and the record of requests.
+///
+/// A [`Rule`] says on which requests something goes wrong, and what. Rules are considered in the
+/// order in which they were given: the first that matches a request and has nothing left to let
+/// pass acts on it, and those after it do not see the request. A rule that has acted as often as it
+/// says is gone.
+///
+/// Over HTTP the same is `POST /_emulator/faults` with a rule or a list of rules in JSON, `GET` for
+/// those that are left, `DELETE` to clear them:
+///
+/// ```json
+/// {"on": "data", "after": 1, "times": 2, "object": "reports/7",
+///  "action": {"status": {"status": 503, "retry_after": "2"}}}
+/// ```
+///
+/// `after` (0), `times` (1) and `object` (any) may be left out. The actions are those of
+/// [`Action`], in lower case with underscores. `GET /_emulator/requests` answers what was seen:
+/// [`SeenRequest`] and [`Violation`]; `DELETE` forgets it. Requests under `/_emulator/` meet no
+/// faults and are not recorded.
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,

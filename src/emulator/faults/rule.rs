@@ -91,7 +91,8 @@ pub struct Rule {
     /// How many of them then to act on.
     #[serde(default = "once")]
     pub times: u32,
-    /// Only those for the object of this name; `None`: for any.
+    /// Only those for the object of this name; `None`: for any. The name is the one in the path or
+    /// the query, or that of the session: a start that has it in its body alone is for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// What goes wrong.
@@ -194,7 +195,8 @@ pub enum Action {
         /// Milliseconds.
         ms: u64,
     },
-    /// When this much of the body has been received, nothing more is read for a while.
+    /// When this much of the body has been received, nothing more is read for a while. Some MiB
+    /// may still go into the sockets' buffers: a client notices only when it sends more than that.
     StallAfterRequestBytes {
         /// Bytes of the body.
         bytes: u64,

@@ -1,7 +1,7 @@
 //! The TCP connections under the uploads: what ureq's own do, and two things more.
 //!
-//! - The send buffer is bounded. What lies in it when a connection breaks is lost, and has to be
-//!   made and sent again.
+//! - Little waits in the kernel to be sent. What lies there when a connection breaks is lost, and has
+//!   to be made and sent again.
 //! - Waiting for an answer is no stall while the peer still takes what lies in the send buffer. A
 //!   stall is when nothing of it has moved between two looks, a read's time-out apart.
 
@@ -21,9 +21,9 @@ use ureq::{Error, Timeout};
 
 use super::unacknowledged::unacknowledged;
 
-/// What is asked for as a send buffer. Linux doubles it for its own needs, and some 900 KiB of content
-/// may be on their way: enough for 1 Gbit/s over 7 ms.
-const SEND_BUFFER: usize = 512 << 10;
+/// How many bytes may wait in the kernel that are not even on their way: enough to keep it busy
+/// while the next are made. How many are on their way, the kernel fits to the network.
+const UNSENT: u32 = 128 << 10;
 
 /// Makes TCP connections, unless a proxy has already made one.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn connect(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, Error>
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
+                SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
                 return Ok(stream);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {

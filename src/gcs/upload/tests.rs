@@ -393,7 +393,7 @@ fn a_refusal_after_a_fault_is_final_too() {
 #[test]
 fn content_that_cloud_storage_refuses_is_final() {
     let play = mebibyte().on("start", opened()).on(WHOLE, status(400).body("bad checksum"));
-    let error = play.on("cancel", status(499)).fails();
+    let error = play.on("cancel", status(499)).on("look", status(404)).fails();
     assert!(error.absent && error.message.contains("bad checksum"), "{error}");
 }
 
@@ -424,7 +424,7 @@ fn a_location_that_names_no_session_of_ours_is_an_error() {
 fn a_senseless_range_is_an_error_that_quotes_it() {
     for range in ["bytes=0-1048576", "bytes=5-2", "bytes=9-10", "bytes=0-x", "x\r\ny: z"] {
         let play = mebibyte().on("start", opened()).on(WHOLE, status(308).range(range));
-        let error = play.on("cancel", status(499)).fails();
+        let error = play.on("cancel", status(499)).on("look", status(404)).fails();
         assert_eq!(error.kind, ErrorKind::Protocol);
         assert!(error.message.contains("answered with Range"), "{error}");
         assert!(!error.message.contains('\n'));
@@ -501,6 +501,18 @@ fn an_object_that_was_finished_after_all_is_a_success() {
 fn an_object_that_is_not_there_is_told_to_be_absent() {
     let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     assert!(play.on("cancel", breaks()).on("look", status(404)).fails().absent);
+}
+
+#[test]
+fn a_session_that_was_cancelled_is_proof_enough_where_nobody_can_be_asked() {
+    let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
+    assert!(play.on("cancel", status(499)).on("look", status(403)).fails().absent);
+}
+
+#[test]
+fn an_object_that_is_there_is_believed_before_a_session_that_claims_to_be_cancelled() {
+    let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
+    play.on("cancel", status(499)).done_on("look").uploads();
 }
 
 #[test]

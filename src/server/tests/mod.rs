@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use serde_json::Value;
 
+use super::access::Access;
 use super::connection::Limits;
 use super::{Config, RunError, Server, Stop};
 use crate::content::{ByteSize, Content};
@@ -128,6 +129,7 @@ struct Running {
 pub(super) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        metrics_listen: None,
         workers: NonZeroUsize::new(2).unwrap(),
         queue_depth: 8,
         max_connections: NonZeroUsize::new(64).unwrap(),
@@ -137,6 +139,7 @@ pub(super) fn config() -> Config {
         bucket: "bucket".to_owned(),
         upload_timeout: Duration::from_secs(60),
         drain_timeout: Duration::from_secs(60),
+        access: Access::open(),
         endpoint: "https://storage.test/".to_owned(),
     }
 }

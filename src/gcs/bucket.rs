@@ -1,0 +1,105 @@
+//! One bucket, and the single requests that are made to it: looking at an object, deleting it,
+//! cancelling a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::debug;
+
+use super::credentials::TokenSource;
+use super::message::gcs_message;
+use super::timing::Timing;
+use super::transport::{Answer, Body, Method, Request, Transport};
+use super::{Endpoint, Object};
+
+/// How requests are made again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// The upper bound of the first wait.
+    pub initial_wait: Duration,
+    /// The upper bound of every wait, `Retry-After` apart.
+    pub longest_wait: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { initial_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(32) }
+    }
+}
+
+/// A bucket, and all that a request to it takes.
+#[derive(Clone)]
+pub struct Bucket {
+    /// Where Cloud Storage is.
+    pub endpoint: Endpoint,
+    /// The bucket's name.
+    pub name: String,
+    /// How requests are made again.
+    pub retry: Retry,
+    /// What carries the requests.
+    pub transport: Arc<dyn Transport>,
+    /// Where the access tokens come from.
+    pub tokens: Arc<dyn TokenSource>,
+    /// Time and chance.
+    pub timing: Arc<dyn Timing>,
+}
+
+impl Bucket {
+    /// The metadata of an object; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// What was tried and what came, for a person.
+    pub fn look(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
+        let url = self.endpoint.object(&self.name, name);
+        let answer = self.ask(Method::Get, &url, timeout)?;
+        match answer.status {
+            200 => Object::from_json(&answer.body)
+                .map(Some)
+                .map_err(|error| format!("GET {url} was answered with no object: {error}")),
+            404 => Ok(None),
+            status => {
+                Err(format!("GET {url} was answered {status}: {}", gcs_message(&answer.body)))
+            }
+        }
+    }
+
+    /// Deletes this generation of an object.
+    ///
+    /// # Errors
+    /// What was tried and what came, for a person.
+    pub fn remove(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
+        let url = self.endpoint.object(&self.name, name);
+        let exact = format!("{url}?ifGenerationMatch={generation}");
+        let answer = self.ask(Method::Delete, &exact, timeout)?;
+        match answer.status {
+            200 | 204 | 404 => Ok(()),
+            status => {
+                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&answer.body)))
+            }
+        }
+    }
+
+    /// Cancels a session; `true` when Cloud Storage confirms that no object can come of it (499,
+    /// <https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
+    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> bool {
+        match self.ask(Method::Delete, session, timeout) {
+            Ok(answer) => answer.status == 499,
+            Err(error) => {
+                debug!("a session could not be cancelled: {error}");
+                false
+            }
+        }
+    }
+
+    /// One request without a body, not repeated, made even while the uploader is being stopped.
+    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
+        let tried = || {
+            let path = url.split('?').next().unwrap_or_default();
+            format!("{} {path}", method.as_str())
+        };
+        let token = self.tokens.token().map_err(|error| format!("{}: {error}", tried()))?;
+        let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
+        let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
+        self.transport.exchange(&request).map_err(|error| format!("{}: {error}", tried()))
+    }
+}

@@ -1,0 +1,218 @@
+//! What must hold for every byte that a client, or whoever writes the file of tokens, can send:
+//! each function takes any bytes, and fails where a promise is broken.
+//!
+//! The tests below call them with random bytes and with variations of real inputs; `fuzz/` has
+//! them for cargo-fuzz, which looks for what random bytes do not find.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tiny_http::Method;
+
+use super::access::{Access, Tokens, bearer, without_tokens};
+use super::idempotency::Key;
+use super::metrics_door::request_line;
+use super::problem::Problem;
+use super::request_id::RequestId;
+use super::route::{self, Offer};
+use super::{Config, query};
+use crate::content::ByteSize;
+
+fn config() -> Config {
+    Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        metrics_listen: None,
+        workers: NonZeroUsize::MIN,
+        queue_depth: 1,
+        max_connections: NonZeroUsize::MIN,
+        upload_size: ByteSize::mebibytes(1),
+        max_upload_size: ByteSize::mebibytes(16),
+        object_prefix: crate::content::ObjectPrefix::default(),
+        bucket: "bucket".to_owned(),
+        upload_timeout: Duration::from_secs(1),
+        drain_timeout: Duration::from_secs(1),
+        access: Access::open(),
+        endpoint: "https://storage.test".to_owned(),
+    }
+}
+
+/// An answer to it is short, and its head has no line but those that were meant.
+fn is_harmless(problem: Problem) {
+    assert!((400..500).contains(&problem.status()));
+    // The status, Date, Content-Length, Cache-Control, Content-Type and the empty line.
+    let lines = problem.header_count() + 6;
+    let answer = problem.into_answer(&RequestId::choose(None));
+    assert!(answer.body.len() < 4096, "{} bytes", answer.body.len());
+    let head = String::from_utf8(answer.head()).expect("a head is ASCII");
+    assert_eq!(head.matches("\r\n").count(), lines, "{head:?}");
+    assert_eq!(head.matches(['\r', '\n']).count(), 2 * lines, "{head:?}");
+    assert!(head.is_ascii());
+}
+
+/// A query, as it stands behind the question mark.
+pub fn query(data: &[u8]) {
+    let (text, config) = (String::from_utf8_lossy(data), config());
+    match query::size(Some(&text), &config) {
+        Ok(size) => assert!(size <= config.max_upload_size),
+        Err(problem) => is_harmless(problem),
+    }
+}
+
+/// A size.
+pub fn size(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match text.parse::<ByteSize>() {
+        Ok(size) => assert_eq!(size.to_string().parse(), Ok(size)),
+        Err(error) => assert!(error.to_string().len() < 1024),
+    }
+}
+
+/// A request's target.
+pub fn target(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (path, query) = route::split(&text);
+    assert!(path.len() + query.map_or(0, str::len) <= text.len());
+    if let Err(problem) = route::route(&Method::Get, path, Offer::Everything) {
+        is_harmless(problem);
+    }
+}
+
+/// The value of `Idempotency-Key`.
+pub fn idempotency_key(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match Key::of(&[&text]) {
+        Ok(None) => panic!("there is one"),
+        Ok(Some(key)) => {
+            let quoted = format!("\"{}\"", key.escaped());
+            assert_eq!(Key::of(&[&quoted]).expect("it is the same, quoted"), Some(key));
+        }
+        Err(problem) => is_harmless(problem),
+    }
+}
+
+/// The value of `X-Request-Id`.
+pub fn request_id(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let id = RequestId::choose(Some(&text));
+    let sane = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    assert!((1..=64).contains(&id.as_str().len()) && id.as_str().bytes().all(sane));
+}
+
+/// The value of `Authorization`.
+pub fn authorization(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match bearer(&[&text]) {
+        Ok(token) => assert!(text.ends_with(token.trim_end()) || text.contains(token)),
+        Err(problem) => is_harmless(problem),
+    }
+}
+
+/// A file of tokens.
+pub fn token_file(data: &[u8]) {
+    let lines = data.split(|&b| b == b'\n').count();
+    match Tokens::parse(data) {
+        Ok(tokens) => assert!(tokens.len() <= lines),
+        Err(error) => {
+            assert!((1..=lines).contains(&error.line));
+            assert!(error.to_string().len() < 256, "it quotes nothing");
+        }
+    }
+}
+
+/// Any text that is logged: no token is left in it.
+pub fn text_with_tokens(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let shown = without_tokens(&text);
+    let mut marks = shown.match_indices("gcsu_");
+    assert!(marks.all(|(at, mark)| shown[at + mark.len()..].starts_with('…')));
+    assert_eq!(without_tokens(&shown).matches("gcsu_").count(), shown.matches("gcsu_").count());
+}
+
+/// The head of a request for metrics.
+pub fn metrics_request(data: &[u8]) {
+    if let Some((_, target)) = request_line(data) {
+        assert!(!target.contains([' ', '\n']));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TARGETS: [fn(&[u8]); 9] = [
+        query,
+        size,
+        target,
+        idempotency_key,
+        request_id,
+        authorization,
+        token_file,
+        text_with_tokens,
+        metrics_request,
+    ];
+
+    /// Inputs as they should be, of every kind.
+    const GOOD: [&str; 12] = [
+        "size=64KiB",
+        "size=1&size=%31",
+        "18446744073709551615B",
+        "/api/upload-random?size=1",
+        "http://host:1/metrics",
+        "\"a \\\"b\\\" \\\\c\"",
+        "8e03978e-40d5-43e8-bc93-6894a57f9324",
+        "Bearer gcsu_abcDEF123-_",
+        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ci upload",
+        "# tokens\r\n\nsha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad x",
+        "gcsu_agcsu_b gcsu_",
+        "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n",
+    ];
+
+    /// A part of a good input, with other bytes put into it, again and again.
+    fn nearly_good() -> impl Strategy<Value = Vec<u8>> {
+        let part = (0..GOOD.len(), 0..100_usize, 0..100_usize, vec(any::<u8>(), 0..4));
+        let part = part.prop_map(|(which, from, to, then)| {
+            let good = GOOD[which].as_bytes();
+            let (from, to) = (from.min(good.len()), to.min(good.len()));
+            [&good[from.min(to)..from.max(to)], &then].concat()
+        });
+        vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn whatever_bytes_come(data in vec(any::<u8>(), 0..400)) {
+            TARGETS.iter().for_each(|target| target(&data));
+        }
+
+        #[test]
+        fn whatever_text_comes(text in "\\PC{0,120}") {
+            TARGETS.iter().for_each(|target| target(text.as_bytes()));
+        }
+
+        #[test]
+        fn whatever_comes_that_is_nearly_right(data in nearly_good()) {
+            TARGETS.iter().for_each(|target| target(&data));
+        }
+    }
+
+    #[test]
+    fn what_is_right() {
+        for good in GOOD {
+            TARGETS.iter().for_each(|target| target(good.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_is_very_long() {
+        for unit in GOOD.into_iter().chain(["a", "\"", "\\", "=", "%", "&", "\n", "\u{0}"]) {
+            let long = unit.repeat(100_000 / unit.len());
+            TARGETS.iter().for_each(|target| target(long.as_bytes()));
+        }
+    }
+}

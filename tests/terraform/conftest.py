@@ -1,0 +1,99 @@
+"""What the Terraform tests share: where the providers come from.
+
+The configuration's own tests (terraform/tests/) run with the real providers where a registry is
+reached. What applies needs stand-in providers that touch nothing, so that no Google account is
+needed: a folder named by TERRAFORM_KIT, or beside the repository at ../shared/terraform-kit.
+"""
+
+import concurrent.futures
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workspace import REPOSITORY, Workspace, find_kit
+
+from required import missing
+
+
+@pytest.fixture(scope="session", autouse=True)
+def terraform_is_there():
+    if shutil.which("terraform") is None:
+        missing("terraform is not installed")
+
+
+@pytest.fixture(scope="session")
+def kit() -> Path:
+    """The CLI configuration that gives the stand-in providers; set up on first use."""
+    folder = find_kit()
+    if folder is None:
+        missing("there are no stand-in providers: TERRAFORM_KIT names no folder with them")
+    home = Path(os.environ.get("TFSTUB_DIR") or REPOSITORY / "target" / "terraform-kit").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    made_of = "\n".join(f"{path.relative_to(folder)} {path.stat().st_mtime_ns}" for path in sorted(folder.rglob("*.*")))
+    with open(home / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = home / "made-of"
+        if not stamp.exists() or stamp.read_text() != made_of or not (home / "terraform.rc").exists():
+            done = subprocess.run([folder / "setup.sh", home], capture_output=True, text=True)
+            assert done.returncode == 0, f"the stand-in providers cannot be set up:\n{done.stdout}{done.stderr}"
+            stamp.write_text(made_of)
+    return home / "terraform.rc"
+
+
+@pytest.fixture(scope="session")
+def configuration(tmp_path_factory, request) -> Workspace:
+    """The configuration with the real providers, or, where no registry is reached, with stand-ins."""
+    real = Workspace(tmp_path_factory.mktemp("real"), None)
+    done = real.run("terraform", "init", "-input=false", "-backend=false")
+    if done.returncode == 0:
+        return real
+    if find_kit() is None:
+        missing("no provider registry is reached, and there are no stand-in providers:\n" + done.stdout)
+    stand_in = Workspace(tmp_path_factory.mktemp("stand-in"), request.getfixturevalue("kit"))
+    stand_in.terraform("init", "-input=false", "-backend=false")
+    return stand_in
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_tests(request):
+    """What `terraform test` says; it runs beside the other tests, where it is among those chosen."""
+    if not any("own_tests" in item.fixturenames and item.path.name == "test_terraforms_own.py" for item in request.session.items):
+        yield None
+        return
+    configuration = request.getfixturevalue("configuration")
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    running = pool.submit(configuration.run, "terraform", "test")
+    yield lambda: running.result().stdout
+    pool.shutdown()
+
+
+@pytest.fixture(scope="session")
+def new_workspace(kit: Path, tmp_path_factory) -> Callable[[], Workspace]:
+    """Makes workspaces of stand-in providers, each with a state of its own."""
+
+    def make() -> Workspace:
+        workspace = Workspace(tmp_path_factory.mktemp("workspace"), kit)
+        workspace.terraform("init", "-input=false")
+        return workspace
+
+    return make
+
+
+@pytest.fixture
+def workspace(new_workspace) -> Workspace:
+    return new_workspace()
+
+
+@pytest.fixture(scope="session")
+def applied_example(new_workspace) -> Workspace:
+    """The example's three customers, planned and applied. Read it, don't change it."""
+    workspace = new_workspace()
+    workspace.example()
+    workspace.first_plan = workspace.plan()
+    workspace.terraform("apply", "-input=false", "test.tfplan")
+    return workspace
