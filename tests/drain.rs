@@ -30,17 +30,6 @@ fn store(stall: Duration) -> Emulator {
     emulator
 }
 
-/// Keeps the threads busy that the emulator's HTTP library begins with: as long as they are idle, it
-/// may leave one of several connections that come at once waiting for another's end.
-fn hold_threads(emulator: &Emulator) -> [Raw; 4] {
-    std::array::from_fn(|_| {
-        let mut raw = Raw::connect(&emulator.url());
-        raw.send(request("GET /storage/v1/b/bucket")).unwrap();
-        assert_eq!(raw.answer().unwrap().status, 200);
-        raw
-    })
-}
-
 fn serve(emulator: &Emulator, settings: &[&str]) -> Server {
     let mut command = support::gcs_uploader();
     command.args(["serve", "--listen", "127.0.0.1:0", "--bucket", "bucket"]);
@@ -104,7 +93,6 @@ impl Account {
 fn under_load_every_client_has_an_answer_and_the_bucket_holds_what_was_answered() {
     const CLIENTS: usize = 40;
     let emulator = store(Duration::from_millis(200));
-    let _held = hold_threads(&emulator);
     let server = serve(&emulator, &["--workers", "8", "--queue-depth", "16"]);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
