@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use support::raw::{self, Raw, descriptors_of, is_healthy, request, status_of};
+use support::raw::{self, Raw, descriptors_of, is_healthy, request, say, status_of};
 use support::{Server, Store};
 
 /// A server that may have so many descriptors.
@@ -119,7 +119,7 @@ fn after_a_storm_threads_and_descriptors_are_as_before() {
             && descriptors_of(&server.process) <= descriptors + 4
     });
     let peak = status_of(&server.process, "VmHWM");
-    println!("{threads} threads, {descriptors} descriptors, {peak} KiB at most");
+    say(&format!("{threads} threads, {descriptors} descriptors, {peak} KiB at most"));
     assert!(peak < 96 << 10, "{peak} KiB");
 }
 
@@ -129,6 +129,6 @@ fn it_is_healthy_soon_after_its_start() {
     let began = Instant::now();
     let server = Server::start(&store, &[]);
     assert_eq!(server.get("/api/health").status, 200);
-    println!("healthy {:?} after the start", began.elapsed());
+    say(&format!("healthy {:?} after the start", began.elapsed()));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind, Target};
 use serde_json::Value;
 use support::Server;
-use support::raw::{self, Raw, Reply, request};
+use support::raw::{self, Raw, Reply, request, say};
 
 /// A store that takes so long to answer when it has an object.
 fn store(stall: Duration) -> Emulator {
@@ -111,10 +111,7 @@ fn under_load_every_client_has_an_answer_and_the_bucket_holds_what_was_answered(
     let refused: usize = accounts.iter().map(|account| account.refused).sum();
     let stored: BTreeSet<String> = accounts.into_iter().flat_map(|a| a.stored).collect();
     let objects = emulator.objects("bucket").into_iter().map(|object| object.name);
-    println!(
-        "{CLIENTS} clients: {} stored, {refused} refused, {unanswered} unanswered",
-        stored.len()
-    );
+    say(&format!("{} stored, {refused} refused, {unanswered} unanswered", stored.len()));
     assert_eq!(unanswered, 0);
     assert!(refused > 0, "the load was no load");
     assert_eq!(objects.collect::<BTreeSet<_>>(), stored);

@@ -260,7 +260,41 @@ fn random_text() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::super::head;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_the_gate_lets_pass_the_library_understands_and_the_stream_goes_on(
+            method in "[!-~]{1,9}",
+            target in "[!-~]{1,30}",
+            lines in prop::collection::vec(
+                "(Host|User-Agent|X-Request-Id|Authorization|[!-~]{1,9}):[ -~\t]{0,20}", 0..6),
+        ) {
+            thread_local! {
+                static LIBRARY: RefCell<(&'static tiny_http::Server, Vec<UnixStream>)> =
+                    RefCell::new(connect("secret", 1).unwrap());
+            }
+            let host = "Host: h\r\n";
+            let text = format!("{method} {target} HTTP/1.1\r\n{host}{}\r\n\r\n", lines.join("\r\n"));
+            let mut passed_on = Vec::new();
+            let introduction = format!("{INTRODUCTION}: secret ::1\r\n");
+            if let Ok(Some(_)) = head::read(text.as_bytes(), &introduction, &mut passed_on) {
+                LIBRARY.with_borrow_mut(|(server, streams)| {
+                    streams[0].write_all(&passed_on).unwrap();
+                    let request = server.recv_timeout(GREETING).unwrap().expect("a request");
+                    assert_eq!(client_of(&request, "secret"), Some("::1".parse().unwrap()));
+                    assert_eq!(request.method().as_str(), method);
+                    assert_eq!(request.url(), target);
+                    request.into_writer();
+                });
+            }
+        }
+    }
 
     #[test]
     fn nobody_else_can_connect() {

@@ -235,3 +235,9 @@ pub fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
+
+/// Tells a figure to who runs the test with `--nocapture`.
+#[allow(clippy::print_stdout, reason = "for a person who asks for it")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
