@@ -81,6 +81,7 @@ impl Scene {
         assert!(uploads >= 3);
         assert_eq!(self.emulator.objects("bucket").len(), uploads, "an object each, and no other");
         let peak = raw::status_of(&self.server.process, "VmHWM");
+        raw::say(&format!("{uploads} uploads, {peak} KiB at most"));
         assert!(peak < MEMORY, "{peak} KiB");
         self.server.process.signal("TERM");
         let (status, lines) = self.server.process.wait();
