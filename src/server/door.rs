@@ -27,7 +27,7 @@ use super::visitors::Visitors;
 /// How many connections the kernel keeps that have not been accepted yet.
 const BACKLOG: i32 = 1024;
 
-/// What a connection's thread may use of its stack; measured to need less than a quarter.
+/// The stack of a connection's thread. Only what is touched of it takes memory.
 const STACK: usize = 256 << 10;
 
 /// How long to wait after `accept` has failed.
