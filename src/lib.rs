@@ -9,5 +9,7 @@ pub mod content;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod gcs;
+#[cfg(test)]
+mod nearly_good;
 pub mod server;
 pub mod telemetry;

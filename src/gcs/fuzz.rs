@@ -70,6 +70,7 @@ pub fn message(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use crate::nearly_good::nearly_good;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -91,17 +92,6 @@ mod tests {
         "\u{1b}[31m\r\n\u{85}\u{2028}",
     ];
 
-    /// A part of a good answer, with other bytes put into it, again and again.
-    fn nearly_good() -> impl Strategy<Value = Vec<u8>> {
-        let part = (0..GOOD.len(), 0..100_usize, 0..100_usize, vec(any::<u8>(), 0..4));
-        let part = part.prop_map(|(which, from, to, then)| {
-            let good = GOOD[which].as_bytes();
-            let (from, to) = (from.min(good.len()), to.min(good.len()));
-            [&good[from.min(to)..from.max(to)], &then].concat()
-        });
-        vec(part, 0..6).prop_map(|parts| parts.concat())
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -116,7 +106,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_that_is_nearly_right(data in nearly_good()) {
+        fn whatever_comes_that_is_nearly_right(data in nearly_good(&GOOD)) {
             TARGETS.iter().for_each(|target| target(&data));
         }
 

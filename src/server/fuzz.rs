@@ -138,6 +138,7 @@ pub fn metrics_request(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use crate::nearly_good::nearly_good;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -171,17 +172,6 @@ mod tests {
         "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n",
     ];
 
-    /// A part of a good input, with other bytes put into it, again and again.
-    fn nearly_good() -> impl Strategy<Value = Vec<u8>> {
-        let part = (0..GOOD.len(), 0..100_usize, 0..100_usize, vec(any::<u8>(), 0..4));
-        let part = part.prop_map(|(which, from, to, then)| {
-            let good = GOOD[which].as_bytes();
-            let (from, to) = (from.min(good.len()), to.min(good.len()));
-            [&good[from.min(to)..from.max(to)], &then].concat()
-        });
-        vec(part, 0..6).prop_map(|parts| parts.concat())
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -196,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_that_is_nearly_right(data in nearly_good()) {
+        fn whatever_comes_that_is_nearly_right(data in nearly_good(&GOOD)) {
             TARGETS.iter().for_each(|target| target(&data));
         }
     }
