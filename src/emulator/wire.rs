@@ -17,12 +17,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
-use super::http::BUFFER;
-
 /// Connections beyond this many are closed at once. Each takes four descriptors and three threads.
 pub(super) const MAX_CONNECTIONS: usize = 200;
 /// What is asked for as the size of a socket's buffer. The kernel doubles it.
-pub(super) const IN_FLIGHT: usize = 128 << 10;
+pub(super) const IN_FLIGHT: usize = 32 << 10;
+/// How much is copied at a time.
+const COPIED: usize = 64 << 10;
 /// How long a connection that was closed on our side is still listened to, so that what the client
 /// was sending does not reset it before the client has read the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -320,7 +320,7 @@ impl Link {
     }
 
     fn relay_requests(&self, mut library: &TcpStream) {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; COPIED];
         let mut heard = true;
         loop {
             match (&self.client).read(&mut buffer) {
@@ -339,7 +339,7 @@ impl Link {
     }
 
     fn relay_answers(&self, mut library: &TcpStream) {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; COPIED];
         loop {
             let count = match library.read(&mut buffer) {
                 Ok(0) => return,

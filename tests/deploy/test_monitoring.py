@@ -128,8 +128,9 @@ def test_every_metric_of_the_server_is_watched(
     unwatched = {
         # Told by the ingress and by the upload's own duration; the server's is for a closer look.
         "gcs_uploader_http_request_duration_seconds",
-        # One line in a log says more than the count; connections_stranded is the alarming one.
-        "gcs_uploader_http_requests_dropped",
+        # What strangers get wrong is theirs; where it costs others, the connections' alert tells.
+        "gcs_uploader_connections_cut",
+        "gcs_uploader_http_requests_refused",
         # What customers upload is theirs to judge.
         "gcs_uploader_upload_size_bytes",
     }
