@@ -327,6 +327,8 @@ impl Link {
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
+                // Whatever more is read would only keep the reset from going out.
+                Ok(_) if self.broken.load(Ordering::SeqCst) => break,
                 // Once the library listens no more, the rest is read and forgotten: closing on
                 // unread bytes would reset the connection, and the answer with it.
                 Ok(count) if heard => {
