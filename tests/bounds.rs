@@ -104,6 +104,8 @@ fn after_a_storm_threads_and_descriptors_are_as_before() {
     let store = Store::emulator();
     let server = Server::start(&store, &[]);
     assert!(raw::upload(&server.url).is_some());
+    // One for each worker, and one for each of the 128 + 32 + 16 requests that may be inside.
+    raw::wait_until("it has all its threads", || status_of(&server.process, "Threads") >= 32 + 176);
     let threads = status_of(&server.process, "Threads");
     let descriptors = descriptors_of(&server.process);
     for _ in 0..3 {

@@ -64,6 +64,27 @@ struct Inside {
     limits: Limits,
 }
 
+impl Inside {
+    /// Makes the streams that were not waited for, and stays with the threads that serve them.
+    fn grow(&self, streams: usize) {
+        if streams == 0 {
+            return;
+        }
+        match self.relay.grow(&self.face, streams) {
+            Ok(fronts) => join(fronts),
+            Err(error) => log::error!("only a few requests are served at a time: {error}"),
+        }
+    }
+}
+
+fn join(fronts: Vec<JoinHandle<()>>) {
+    for front in fronts {
+        if front.join().is_err() {
+            log::error!("a thread that takes requests had ended in a panic");
+        }
+    }
+}
+
 /// An open door.
 pub(super) struct Door {
     inside: Arc<Inside>,
@@ -79,7 +100,9 @@ impl Door {
     pub(super) fn open(listener: TcpListener, face: Arc<Face>, rules: Rules) -> io::Result<Self> {
         let uploads = face.config.workers.get().saturating_add(face.config.queue_depth);
         let streams = relay::streams_for(uploads, rules.max_connections);
-        let (relay, fronts) = Relay::open(&face, streams)?;
+        let relay = Relay::new();
+        let first = streams.min(relay::AT_HAND);
+        let mut fronts = relay.grow(&face, first)?;
         let visitors = Arc::new(Visitors::new(Arc::clone(&face.metrics)));
         let inside = Arc::new(Inside { face, relay, limits: rules.limits });
         let closing = Arc::new(AtomicBool::new(false));
@@ -98,6 +121,9 @@ impl Door {
         let face = Arc::clone(&inside.face);
         let attend = move || while face.guarded(|| porter.attend()) == Attending::On {};
         let porter = thread::Builder::new().name("porter".to_owned()).spawn(attend)?;
+        let growing = Arc::clone(&inside);
+        let grow = move || growing.grow(streams - first);
+        fronts.push(thread::Builder::new().name("growth".to_owned()).spawn(grow)?);
         Ok(Self { inside, visitors, closing, bell, porter, fronts })
     }
 
@@ -121,11 +147,7 @@ impl Door {
             log::warn!("{left} connections did not end in time");
         }
         self.inside.relay.release_fronts();
-        for front in self.fronts {
-            if front.join().is_err() {
-                log::error!("a thread that takes requests had ended in a panic");
-            }
-        }
+        join(self.fronts);
     }
 }
 

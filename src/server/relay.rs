@@ -1,10 +1,11 @@
 //! tiny_http, out of the clients' reach: requests get to it over streams inside the process, and
 //! only those that the gate has found clean.
 //!
-//! All its streams, threads and descriptors are there before the first client comes, and then its
-//! listening socket is shut down: afterwards it accepts nobody, so that nothing can make it fail
-//! (an accept thread of tiny_http ends at the first error), and nobody else on the machine can
-//! take himself for the gate. Every request carries a secret of the process besides, and the
+//! Its streams, threads and descriptors are made at the start, and then its listening socket is shut
+//! down: afterwards it accepts nobody, so that nothing can make it fail (an accept thread of
+//! tiny_http ends at the first error), and nobody else on the machine can take himself for the gate.
+//! A few streams are there before the first client comes; the others, on a tiny_http of their own,
+//! follow at once, so that a server is healthy within milliseconds. Every request carries a secret of the process besides, and the
 //! address of its client.
 //!
 //! A stream is held from a request until its answer has been read, whatever the client does. There
@@ -28,10 +29,10 @@ use super::face::Face;
 use super::head::AnswerBody;
 
 /// How many streams there are beyond those that uploads may hold.
-const AT_HAND: usize = 16;
+pub(super) const AT_HAND: usize = 16;
 
-/// How many threads take requests from tiny_http. None of them ever waits for a client.
-const FRONTS: usize = 4;
+/// How many threads take requests from each tiny_http. None of them ever waits for a client.
+const FRONTS: usize = 2;
 
 /// How long tiny_http may take to greet a new stream.
 const GREETING: Duration = Duration::from_secs(10);
@@ -48,7 +49,15 @@ pub(super) struct Relay {
     secret: String,
     streams: Mutex<Streams>,
     freed: Condvar,
-    server: &'static tiny_http::Server,
+    libraries: Mutex<Libraries>,
+}
+
+/// What takes requests.
+#[derive(Default)]
+struct Libraries {
+    servers: Vec<&'static tiny_http::Server>,
+    /// Nobody waits for further ones.
+    released: bool,
 }
 
 #[derive(Default)]
@@ -65,21 +74,37 @@ pub(super) fn streams_for(uploads: usize, connections: usize) -> usize {
 }
 
 impl Relay {
-    /// Sets up tiny_http with that many streams, and the threads that take requests from it.
-    pub(super) fn open(
-        face: &Arc<Face>,
-        streams: usize,
-    ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let secret = random_text();
-        let (server, idle) = connect(&secret, streams)?;
+    /// A relay without any stream: see [`Relay::grow`].
+    pub(super) fn new() -> Self {
+        Self {
+            secret: random_text(),
+            streams: Mutex::default(),
+            freed: Condvar::new(),
+            libraries: Mutex::default(),
+        }
+    }
+
+    /// Sets up a tiny_http with that many streams more; the threads that take requests from it.
+    pub(super) fn grow(&self, face: &Arc<Face>, streams: usize) -> io::Result<Vec<JoinHandle<()>>> {
+        let (server, idle) = connect(&self.secret, streams)?;
+        {
+            let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+            if libraries.released {
+                return Ok(Vec::new());
+            }
+            libraries.servers.push(server);
+        }
         let fronts = (1..=FRONTS).map(|number| {
-            let (face, secret) = (Arc::clone(face), secret.clone());
+            let (face, secret) = (Arc::clone(face), self.secret.clone());
             let run = move || front(server, &face, &secret);
             thread::Builder::new().name(format!("front-{number}")).spawn(run)
         });
         let fronts = fronts.collect::<io::Result<_>>()?;
-        let streams = Mutex::new(Streams { all: idle.len(), idle });
-        Ok((Self { secret, streams, freed: Condvar::new(), server }, fronts))
+        let mut all = self.lock();
+        all.all += idle.len();
+        all.idle.extend(idle);
+        self.freed.notify_all();
+        Ok(fronts)
     }
 
     /// The header line that introduces requests of this client, with its line end.
@@ -103,7 +128,11 @@ impl Relay {
 
     /// Ends the threads that take requests.
     pub(super) fn release_fronts(&self) {
-        (0..FRONTS).for_each(|_| self.server.unblock());
+        let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.released = true;
+        for server in &libraries.servers {
+            (0..FRONTS).for_each(|_| server.unblock());
+        }
     }
 
     fn lend(&self) -> io::Result<(UnixStream, Loan<'_>)> {
