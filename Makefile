@@ -76,7 +76,7 @@ bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QU
 
 .PHONY: bench-micro
 bench-micro: ## Measure generator, checksum and session overhead by themselves
-	cargo bench --locked --bench content --bench session
+	cargo bench --manifest-path benches/micro/Cargo.toml
 
 .PHONY: build-debug
 build-debug:

@@ -100,11 +100,11 @@ class Tool:
         with tempfile.TemporaryDirectory() as folder:
             words = self.command(sink, size, count, Path(folder))
             before = sink.seen()
-            seconds, busy, peak = run(words)
+            seconds, busy = run(words)
             after = sink.seen()
         if after["bytes"] - before["bytes"] != size * count:
             raise RuntimeError(f"{self.name} did not upload what it was to")
-        return seconds, busy, peak
+        return seconds, busy
 
 
 def floor(*options):

@@ -55,10 +55,9 @@ struct Sink {
 /// What was seen so far.
 #[derive(Default)]
 struct Seen {
-    /// Connections that were accepted, but for those that only asked for this.
+    /// Connections that were accepted, under TLS with their handshake, but for those that only asked
+    /// for this.
     connections: AtomicU64,
-    /// TLS handshakes that were completed.
-    handshakes: AtomicU64,
     /// Sessions that were started, and uploads in one request.
     starts: AtomicU64,
     /// Objects that are whole.
@@ -74,7 +73,6 @@ impl Seen {
         let count = |number: &AtomicU64| number.load(Relaxed);
         json!({
             "connections": count(&self.connections),
-            "handshakes": count(&self.handshakes),
             "starts": count(&self.starts),
             "objects": count(&self.objects),
             "bytes": count(&self.bytes),
@@ -111,11 +109,7 @@ fn converse(sink: &Sink, tls: Option<&Tls>, stream: TcpStream) -> io::Result<()>
     stream.set_nodelay(true)?;
     let wire = match tls {
         None => Wire::plain(stream),
-        Some(tls) => {
-            let wire = tls.accept(stream)?;
-            sink.seen.handshakes.fetch_add(1, Relaxed);
-            wire
-        }
+        Some(tls) => tls.accept(stream)?,
     };
     conversation::run(sink, wire)
 }
