@@ -5,6 +5,8 @@
 //! - uncertain only if Cloud Storage could not be asked any more;
 //! - every request was legal under the protocol.
 //!
+//! Every second upload goes over a session that was opened ahead, if its size allows that.
+//!
 //! Each upload follows from a seed and its number. `MODEL_SEED` and `MODEL_ONLY` replay one,
 //! `MODEL_UPLOADS` says how many there are (`make soak`: 100,000).
 
@@ -19,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
 use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target};
-use gcs_uploader::gcs::{UploadError, Uploaded};
+use gcs_uploader::gcs::{UploadError, Uploaded, Uploader as _};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 use support::engine;
@@ -87,12 +89,24 @@ impl Trial {
     }
 
     fn run(&self, rig: &mut Rig) -> &'static str {
-        let name = format!("object-{}", self.number);
-        let content = RandomContent::new(Seed::new(self.number.into()), self.size);
+        let prepared = match self.number % 2 {
+            0 => engine::client_and_prepared(rig.emulator.addr(), self.size),
+            _ => None,
+        };
+        let (name, content) = match &prepared {
+            Some((_, file)) => (file.object().name.clone(), file.content().clone()),
+            None => (
+                format!("object-{}", self.number),
+                RandomContent::new(Seed::new(self.number.into()), self.size),
+            ),
+        };
         let faults = rig.emulator.faults();
         faults.forget();
         self.rules.iter().cloned().for_each(|rule| faults.order(rule));
-        let outcome = engine::upload_content(&rig.client, &name, &content, &());
+        let outcome = match &prepared {
+            Some((client, file)) => client.upload_prepared(file, engine::DEADLINE, &()),
+            None => engine::upload_content(&rig.client, &name, &content, &()),
+        };
         faults.clear();
         let verdict = self.judge(rig, &name, &content, &outcome);
         // A store without objects for the next trial.

@@ -10,7 +10,7 @@ mod size;
 
 pub use crc::Crc32c;
 pub use name::{ObjectPrefix, ObjectPrefixError};
-pub use random::{RandomContent, Seed};
+pub use random::{CHECKSUM_SETTLED, RandomContent, Seed};
 pub use size::{ByteSize, ByteSizeError};
 
 use std::io;

@@ -10,6 +10,8 @@
 //!        Identify ── ours ───────┼─▶ Done ◀─────────────────┘
 //! ```
 //!
+//! With a session that was opened ahead it begins at Send; should that session be of no use, at Start.
+//!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
 //! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
 //! object is there all the same.
@@ -27,6 +29,7 @@ use crate::content::Content;
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
 use super::message::{gcs_message, printable};
+use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
@@ -93,6 +96,8 @@ pub(super) struct Upload<'a> {
     bucket: &'a Bucket,
     object: &'a NewObject,
     content: &'a dyn Content,
+    /// The file whose session was opened ahead, as long as that session is in use.
+    ahead: Option<&'a Prepared>,
     tally: &'a Tally<'a>,
     began: Instant,
     deadline: Instant,
@@ -119,6 +124,7 @@ impl<'a> Upload<'a> {
             bucket,
             object,
             content,
+            ahead: None,
             tally,
             began,
             deadline: began + timeout,
@@ -133,8 +139,22 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// As [`new`](Self::new), for a file whose session is open already.
+    pub(super) fn prepared(
+        bucket: &'a Bucket,
+        file: &'a Prepared,
+        timeout: Duration,
+        tally: &'a Tally<'a>,
+    ) -> Self {
+        let ahead = Some(file);
+        Self { ahead, ..Self::new(bucket, file.object(), file.content(), timeout, tally) }
+    }
+
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = State::Start;
+        let mut state = match self.ahead {
+            Some(file) => State::Send(file.session().clone(), 0),
+            None => State::Start,
+        };
         loop {
             let session = state.session().cloned();
             let next = match state {
@@ -185,13 +205,13 @@ impl<'a> Upload<'a> {
     /// Sends everything from `offset` on.
     fn send(&mut self, session: Session, offset: u64) -> Next {
         let (content, size) = (self.content, self.content.size());
-        let headers = vec![("content-range", content_range(offset, size))];
+        let headers = self.with_what_is_late(content_range(offset, size));
         self.tally.begin(offset, size);
         let body = match size {
             0 => Body::Empty,
             _ => Body::Rest { content, offset, observer: self.tally },
         };
-        match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
+        match self.request_of_session(Step::Send, &session, headers, body)? {
             Reply::Success(answer) => self.finished(Step::Send, session, &answer),
             Reply::Persisted(persisted) => self.continued(session, persisted),
             Reply::SessionGone => self.start_over(Step::Send),
@@ -214,8 +234,8 @@ impl<'a> Upload<'a> {
 
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
-        let headers = vec![("content-range", status_query(self.content.size()))];
-        match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
+        let headers = self.with_what_is_late(status_query(self.content.size()));
+        match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
             Reply::Success(answer) => self.finished(Step::Query, session, &answer),
             Reply::Persisted(persisted) => {
                 if persisted == self.content.size() && persisted > 0 {
@@ -240,8 +260,36 @@ impl<'a> Upload<'a> {
         State::Send(session, self.persisted)
     }
 
+    /// The range, and what was not known yet when the session was opened.
+    fn with_what_is_late(&self, range: String) -> Vec<(&'a str, String)> {
+        let late = self.ahead.into_iter().flat_map(Prepared::late);
+        std::iter::once(("content-range", range)).chain(late).collect()
+    }
+
+    /// Makes a request to a session. One that was opened ahead may have been refused for what has
+    /// changed since, so a refusal there counts as its end, and a start finds out what it means.
+    fn request_of_session(
+        &mut self,
+        step: Step,
+        session: &Session,
+        headers: Vec<(&str, String)>,
+        body: Body<'_>,
+    ) -> Result<Reply, Failure> {
+        match self.request(step, Method::Put, session.uri(), headers, body) {
+            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+                debug!("{}: {}", self.object.name, failure.message);
+                Ok(Reply::SessionGone)
+            }
+            other => other,
+        }
+    }
+
     /// The session is no more, and what it had is lost.
     fn start_over(&mut self, step: Step) -> Next {
+        if self.ahead.take().is_some() {
+            // Nothing that went wrong: it was an attempt to save the start.
+            return Ok(self.start_after_all());
+        }
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
         if self.lost_sessions >= PATIENCE {
@@ -251,6 +299,14 @@ impl<'a> Upload<'a> {
         self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
         self.note_persisted(0);
         Ok(State::Start)
+    }
+
+    /// Begins as any other upload, at once.
+    fn start_after_all(&mut self) -> State {
+        self.retried += 1;
+        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
+        self.note_persisted(0);
+        State::Start
     }
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
@@ -352,7 +408,7 @@ impl<'a> Upload<'a> {
         step: Step,
         method: Method,
         url: &str,
-        mut headers: Vec<(&'static str, String)>,
+        mut headers: Vec<(&str, String)>,
         body: Body<'_>,
     ) -> Result<Reply, Failure> {
         if self.bucket.timing.interrupted() {
