@@ -218,6 +218,11 @@ impl Transport for Stage {
         match request.body {
             Body::Empty => {}
             Body::Bytes(bytes) => body.extend_from_slice(bytes),
+            Body::Part { bytes, observer } => {
+                let taken = usize::try_from(reaction.takes).unwrap_or(usize::MAX).min(bytes.len());
+                body.extend_from_slice(&bytes[..taken]);
+                observer.sent(taken as u64);
+            }
             Body::Rest { content, mut offset, observer } => {
                 let mut buffer = [0; 64 << 10];
                 let mut left = reaction.takes;
