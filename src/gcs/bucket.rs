@@ -101,7 +101,7 @@ impl Bucket {
         ];
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let url = self.endpoint.start(&self.name, &object.name);
-        let metadata = object.to_json(crc32c);
+        let metadata = object.to_json(Some(crc32c));
         let body = Body::Bytes(metadata.as_bytes());
         let request =
             Request { method: Method::Post, url: &url, headers, body, timeout, urgent: false };

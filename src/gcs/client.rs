@@ -5,13 +5,15 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::content::Content;
+use crate::content::{Content, Source};
 use crate::telemetry::Metrics;
 
 use super::bucket::Bucket;
 use super::ready::ReadySessions;
-use super::upload::{Tally, Upload};
-use super::{Ahead, ErrorKind, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader};
+use super::upload::{Cargo, Tally, Upload};
+use super::{
+    Ahead, ErrorKind, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window,
+};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
@@ -52,6 +54,19 @@ impl Client {
         &self.bucket
     }
 
+    fn run(
+        &self,
+        object: &NewObject,
+        cargo: Cargo<'_>,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        let tally = Tally::new(observer);
+        let outcome = Upload::new(&self.bucket, object, cargo, timeout, &tally).run();
+        self.note(&outcome);
+        outcome
+    }
+
     /// Remembers whether the bucket takes objects at all.
     fn note(&self, outcome: &Result<Uploaded, UploadError>) {
         let refusal = match outcome {
@@ -73,10 +88,18 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::new(&self.bucket, object, content, timeout, &tally).run();
-        self.note(&outcome);
-        outcome
+        self.run(object, Cargo::Whole(content), timeout, observer)
+    }
+
+    fn upload_stream(
+        &self,
+        object: &NewObject,
+        source: &mut dyn Source,
+        window: Window,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        self.run(object, Cargo::parts(source, window), timeout, observer)
     }
 
     fn prepared(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<Prepared> {

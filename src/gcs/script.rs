@@ -2,20 +2,23 @@
 //! the state machine are written with. Never part of the product.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::content::{Content, RandomContent, Seed};
+use crate::content::{ByteSize, Content, RandomContent, Seed, Source};
 
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
 use super::ready::{Prepared, Ready};
 use super::session::Session;
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
-use super::{Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
+use super::{
+    Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _, Window,
+};
 
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
@@ -87,6 +90,17 @@ pub(super) fn breaks() -> Reaction {
     fails(TransportError::Broken("reset by peer".into()))
 }
 
+/// How the content comes, when it comes once.
+pub(super) struct Stream {
+    window: Window,
+    announced: Option<u64>,
+    /// At which offset it fails, and in which words.
+    fails: Option<(u64, &'static str)>,
+    /// How long each reading of 64 KiB takes.
+    takes: Duration,
+    interrupts: bool,
+}
+
 /// A test's upload and the script that it runs against.
 pub(super) struct Play {
     content: RandomContent,
@@ -94,6 +108,7 @@ pub(super) struct Play {
     tokens: Arc<Tokens>,
     timeout: Duration,
     ahead: Option<(&'static str, &'static str)>,
+    stream: Option<Stream>,
 }
 
 /// A request as it came: its header fields and its body, but for the content.
@@ -121,6 +136,8 @@ pub(super) struct Outcome {
     pub(super) pauses: Vec<Duration>,
     pub(super) renewals: u32,
     pub(super) requests: Vec<Seen>,
+    /// How much of a stream was read.
+    pub(super) read: u64,
 }
 
 impl Play {
@@ -135,7 +152,43 @@ impl Play {
             tokens: Arc::new(Tokens::none()),
             timeout: Duration::from_secs(300),
             ahead: None,
+            stream: None,
         }
+    }
+
+    /// The content comes once, and is kept in a window of this many KiB.
+    pub(super) fn streamed(mut self, window: u64) -> Self {
+        self.stream = Some(Stream {
+            window: Window::new(ByteSize::bytes(window * KIB)).unwrap(),
+            announced: None,
+            fails: None,
+            takes: Duration::ZERO,
+            interrupts: false,
+        });
+        self
+    }
+
+    pub(super) fn announcing(self, announced: u64) -> Self {
+        self.with_stream(|stream| stream.announced = Some(announced))
+    }
+
+    pub(super) fn failing_at(self, offset: u64, how: &'static str) -> Self {
+        self.with_stream(|stream| stream.fails = Some((offset, how)))
+    }
+
+    /// Every 64 KiB of the stream take this long to come.
+    pub(super) fn coming_at(self, takes: Duration) -> Self {
+        self.with_stream(|stream| stream.takes = takes)
+    }
+
+    /// The uploader is interrupted while the stream is read.
+    pub(super) fn interrupted_while_it_comes(self) -> Self {
+        self.with_stream(|stream| stream.interrupts = true)
+    }
+
+    fn with_stream(mut self, change: impl FnOnce(&mut Stream)) -> Self {
+        change(self.stream.as_mut().expect("a stream"));
+        self
     }
 
     pub(super) fn with_tokens(mut self, tokens: &[&str]) -> Self {
@@ -186,8 +239,9 @@ impl Play {
     }
 
     /// Uploads, and checks that the script was played to its end.
-    pub(super) fn run(self) -> Outcome {
-        let (content, timeout, ahead) = (self.content.clone(), self.timeout, self.ahead);
+    pub(super) fn run(mut self) -> Outcome {
+        let (content, timeout) = (self.content.clone(), self.timeout);
+        let (ahead, stream) = (self.ahead, self.stream.take());
         let theatre = self.opens();
         let client = Client::new(theatre.bucket.clone());
         let object = NewObject {
@@ -195,9 +249,10 @@ impl Play {
             content_type: "text/plain".into(),
             metadata: Default::default(),
         };
-        let result = match ahead {
-            None => client.upload(&object, &content, timeout, &()),
-            Some((key, value)) => {
+        let mut read = 0;
+        let result = match (&stream, ahead) {
+            (None, None) => client.upload(&object, &content, timeout, &()),
+            (None, Some((key, value))) => {
                 let session = Session::new(session_uri());
                 let opened = theatre.timing.now();
                 let ready = Ready { object, seed: content.seed(), session, opened };
@@ -205,13 +260,21 @@ impl Play {
                 let file = Prepared::new(ready, &metadata, content.size());
                 client.upload_prepared(&file, timeout, &())
             }
+            (Some(stream), _) => {
+                let timing = &theatre.timing;
+                let mut source = Once { content: &content, stream, timing, read: 0 };
+                let window = stream.window;
+                let result = client.upload_stream(&object, &mut source, window, timeout, &());
+                read = source.read;
+                result
+            }
         };
         if let Err(error) = &result {
             assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
         }
         let pauses = theatre.timing.pauses.lock().unwrap().clone();
         let renewals = theatre.tokens.renewals.lock().unwrap().to_owned();
-        Outcome { requests: theatre.closes(&result), result, pauses, renewals }
+        Outcome { requests: theatre.closes(&result), result, pauses, renewals, read }
     }
 
     /// The bucket in which the script is played, for what is no upload.
@@ -266,6 +329,36 @@ impl Theatre {
     }
 }
 
+/// The content, as it comes once.
+struct Once<'a> {
+    content: &'a RandomContent,
+    stream: &'a Stream,
+    timing: &'a VirtualTiming,
+    read: u64,
+}
+
+impl Source for Once<'_> {
+    fn announced(&self) -> Option<u64> {
+        self.stream.announced
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        *self.timing.elapsed.lock().unwrap() += self.stream.takes;
+        if self.stream.interrupts {
+            self.timing.interrupt();
+        }
+        let most = match self.stream.fails {
+            Some((offset, how)) if offset == self.read => return Err(io::Error::other(how)),
+            Some((offset, _)) => offset - self.read,
+            None => u64::MAX,
+        };
+        let most = most.min(64 * KIB).min(buffer.len() as u64);
+        let count = self.content.read_at(self.read, &mut buffer[..most as usize])?;
+        self.read += count as u64;
+        Ok(count)
+    }
+}
+
 struct Stage {
     script: Mutex<VecDeque<(String, Reaction)>>,
     requests: Mutex<Vec<Seen>>,
@@ -282,6 +375,11 @@ impl Transport for Stage {
         match request.body {
             Body::Empty => {}
             Body::Bytes(bytes) => body.extend_from_slice(bytes),
+            Body::Part { bytes, observer } => {
+                let taken = usize::try_from(reaction.takes).unwrap_or(usize::MAX).min(bytes.len());
+                body.extend_from_slice(&bytes[..taken]);
+                observer.sent(taken as u64);
+            }
             Body::Rest { content, mut offset, observer } => {
                 let mut buffer = [0; 64 << 10];
                 let mut left = reaction.takes;
