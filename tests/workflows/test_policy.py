@@ -108,6 +108,13 @@ def test_ci_runs_every_part_of_make_test():
     assert test["strategy"]["matrix"]["rust"] == ["stable", "minimum"]
 
 
+def test_what_is_missing_fails_a_part_in_ci_but_for_the_stand_ins_that_real_things_make_up_for():
+    (part,) = [step for step in WORKFLOWS["ci.yml"]["jobs"]["test"]["steps"] if "PART" in step.get("env", {})]
+    assert "CI" not in part["env"], "GitHub sets it to true, and nothing may set it back"
+    assert part["env"]["STAND_INS"] == "none"
+    assert {"image", "terraform"} <= set(WORKFLOWS["ci.yml"]["jobs"])
+
+
 def test_ci_passes_only_when_every_job_passed():
     jobs = WORKFLOWS["ci.yml"]["jobs"]
     assert set(jobs["passed"]["needs"]) == set(jobs) - {"passed"}
