@@ -129,13 +129,13 @@ def test_ci_runs_for_pull_requests_the_merge_queue_weekly_and_before_every_image
     assert "needs.ci.result == 'success'" in release["jobs"]["publish"]["if"]
 
 
-def test_an_image_is_scanned_before_it_is_named_and_signed_before_it_is_named_for_people():
+def test_an_image_is_scanned_before_it_is_named_and_signed_and_verified_before_it_is_named_for_people():
     jobs = WORKFLOWS["release-image.yml"]["jobs"]
     names = {job: [step.get("run") or step.get("name") or step["uses"] for step in jobs[job]["steps"]] for job in ("build", "publish")}
     assert "build" in jobs["publish"]["needs"]
     assert names["build"].index("make image-push") < names["build"].index("make image-sbom") < names["build"].index("make image-scan")
-    (tagging,) = [number for number, name in enumerate(names["publish"]) if "make image-tag" in name]
-    assert names["publish"].index("make image-index") < names["publish"].index("make image-sign") < tagging
+    steps = ["make image-index", "make image-sign", "make image-verify", "make image-tag"]
+    assert [name for name in names["publish"] if name in steps] == steps
 
 
 def test_every_job_ends_in_time():
