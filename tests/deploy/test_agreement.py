@@ -42,6 +42,12 @@ def test_the_grace_period_holds_the_whole_drain(overlay: Overlay):
     assert overlay.pod["spec"]["terminationGracePeriodSeconds"] > pre_stop + drain
 
 
+def test_a_pod_answers_until_its_entrance_has_let_go_of_it(overlay: Overlay):
+    """Google's load balancer takes up to a minute to; a proxy in the cluster, seconds."""
+    pre_stop = overlay.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop >= (60 if overlay.of_kind("BackendConfig") else 10)
+
+
 def test_a_drain_breaks_no_upload_that_may_still_end(overlay: Overlay):
     assert seconds(overlay.settings["DRAIN_TIMEOUT"]) >= seconds(overlay.settings["UPLOAD_TIMEOUT"])
 
