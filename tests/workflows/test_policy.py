@@ -138,6 +138,15 @@ def test_an_image_is_scanned_before_it_is_named_and_signed_and_verified_before_i
     assert [name for name in names["publish"] if name in steps] == steps
 
 
+def test_google_is_asked_for_a_push_from_the_refs_that_it_takes_one_from_and_no_others():
+    variables = (REPOSITORY / "terraform" / "variables.tf").read_text()
+    (taken,) = re.findall(r"pushing_refs\s+= optional\(list\(string\), \[(.*)\]\)", variables)
+    asked = WORKFLOWS["release-image.yml"]["jobs"]["artifact-registry"]["if"]
+    exact = re.findall(r"github\.ref == '([^']+)'", asked)
+    begins = re.findall(r"startsWith\(github\.ref, '([^']+)'\)", asked)
+    assert re.findall(r'"([^"]+)"', taken) == exact + [f"{beginning}*" for beginning in begins]
+
+
 def test_every_job_ends_in_time():
     for workflow, name, job in JOBS:
         assert "uses" in job or job["timeout-minutes"] <= 45, f"{workflow}:{name}"
