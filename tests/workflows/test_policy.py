@@ -116,6 +116,13 @@ def test_what_is_missing_fails_a_part_in_ci_but_for_the_stand_ins_that_real_thin
     assert {"image", "terraform"} <= set(WORKFLOWS["ci.yml"]["jobs"])
 
 
+def test_terraform_is_tested_with_every_major_of_the_google_provider_that_it_allows():
+    versions = (REPOSITORY / "terraform" / "versions.tf").read_text()
+    ((least, most),) = re.findall(r'"hashicorp/google"\n\s+version = ">= (\d+)\.\d+\.\d+, < (\d+)\.0\.0"', versions)
+    tested = WORKFLOWS["ci.yml"]["jobs"]["terraform"]["strategy"]["matrix"]["google"]
+    assert [re.fullmatch(r"~> (\d+)\.\d+", version)[1] for version in tested] == [str(major) for major in range(int(least), int(most))]
+
+
 def test_ci_passes_only_when_every_job_passed():
     jobs = WORKFLOWS["ci.yml"]["jobs"]
     assert set(jobs["passed"]["needs"]) == set(jobs) - {"passed"}
