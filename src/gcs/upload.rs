@@ -26,6 +26,7 @@ use crate::content::Content;
 
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
+use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
@@ -34,8 +35,9 @@ use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded
 
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
 const PATIENCE: u32 = 5;
-/// How long each request may take that is made after giving up.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long each request may take that is made after giving up. There are three at the most, and a
+/// server that is being stopped waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Where an upload stands.
 #[derive(Clone, Debug)]
@@ -358,14 +360,12 @@ impl<'a> Upload<'a> {
         if self.bucket.timing.interrupted() {
             return Err(self.interrupted());
         }
-        let timeout = self.deadline.saturating_duration_since(self.bucket.timing.now());
+        let tokens = &*self.bucket.tokens;
+        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
+        let timeout = self.left();
         if timeout.is_zero() {
             return Err(self.out_of_time());
         }
-        let credentials = |e: super::credentials::CredentialsError| {
-            Failure::new(ErrorKind::Credentials, e.to_string())
-        };
-        let token = self.bucket.tokens.token().map_err(credentials)?;
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
         let answer = match self.bucket.transport.exchange(&request) {
@@ -378,7 +378,8 @@ impl<'a> Upload<'a> {
         let refused = self.refused(step, &answer);
         let Some(token) = token.filter(|_| !self.renewed) else { return Err(refused) };
         self.renewed = true;
-        match self.bucket.tokens.renew(&token).map_err(credentials)? {
+        let renewed = tokens.renew(&token, self.left());
+        match renewed.map_err(|error| self.without_token(&error))? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
                 cause: Cause::Unauthorized,
@@ -468,7 +469,7 @@ impl<'a> Upload<'a> {
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.deadline.saturating_duration_since(self.bucket.timing.now()) {
+        if wait >= self.left() {
             return Err(self.out_of_time());
         }
         self.retried += 1;
@@ -485,6 +486,18 @@ impl<'a> Upload<'a> {
         }
         self.persisted = persisted;
         self.tally.observer.persisted(persisted);
+    }
+
+    /// How much of the upload's time is left.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.timing.now())
+    }
+
+    fn without_token(&self, error: &CredentialsError) -> Failure {
+        match self.bucket.timing.interrupted() {
+            true => self.interrupted(),
+            false => Failure::new(ErrorKind::Credentials, error.to_string()),
+        }
     }
 
     fn out_of_time(&self) -> Failure {
