@@ -105,6 +105,8 @@ pub(super) struct Upload<'a> {
     misunderstood: u32,
     renewed: bool,
     persisted: u64,
+    /// Cloud Storage has said that an object came of a session.
+    claimed: bool,
     last_fault: Option<String>,
 }
 
@@ -131,6 +133,7 @@ impl<'a> Upload<'a> {
             misunderstood: 0,
             renewed: false,
             persisted: 0,
+            claimed: false,
             last_fault: None,
         }
     }
@@ -257,6 +260,7 @@ impl<'a> Upload<'a> {
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
     fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
+        self.claimed = true;
         let object = match Object::from_json(&answer.body) {
             Ok(object) => object,
             Err(error) => {
@@ -520,7 +524,8 @@ impl<'a> Upload<'a> {
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
+        let unfinished = !self.tally.complete() && !self.claimed;
+        let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
             || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
