@@ -57,6 +57,7 @@ impl Upload {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         self.logging.start("warn")?;
         self.storage.bucket()?;
+        self.storage.check_credentials()?;
         let client = self.storage.client(1)?;
         let client: Arc<dyn Uploader> = Arc::new(client);
         let stopped = stop_on_signals(&client)?;
