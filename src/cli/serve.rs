@@ -201,6 +201,7 @@ impl Serve {
     }
 
     fn serve(self) -> Result<ExitCode, Failure> {
+        self.storage.check_credentials()?;
         let access = self.access()?;
         let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));

@@ -131,6 +131,7 @@ impl Upload {
     /// Refuses what makes no sense before anything is uploaded.
     fn check(&self) -> Result<(), Failure> {
         self.storage.bucket()?;
+        self.storage.check_credentials()?;
         let setting = |text: &str| Err(Failure::Setting(text.to_owned()));
         if self.name.is_some() && self.files.len() > 1 {
             return setting("--name is the name of one object: give one FILE with it");

@@ -102,7 +102,7 @@ pub struct Config {
     /// How long one upload may take, from its beginning by a worker.
     pub upload_timeout: Duration,
     /// How long uploads may go on after the server was told to stop. What cannot end on its own
-    /// by then is interrupted, which may take some 10 seconds more.
+    /// by then is interrupted, which may take up to 20 seconds more if the network is dead.
     pub drain_timeout: Duration,
     /// Who may upload.
     pub access: Access,
@@ -142,7 +142,7 @@ pub enum RunError {
     Start(#[source] io::Error),
     /// Some uploads did not end, although they were told to.
     #[error(
-        "{0} uploads did not end in time after they were interrupted: their clients got no answer"
+        "{0} uploads did not end in time after they were interrupted: their clients may have no answer"
     )]
     Unfinished(usize),
 }

@@ -183,7 +183,11 @@ impl Server {
 
     /// Waits until the server of this command says where it listens.
     pub fn from(command: Command) -> Self {
-        let mut process = Process::start(command);
+        Self::of(Process::start(command))
+    }
+
+    /// Waits until the server that this process is says where it listens.
+    pub fn of(mut process: Process) -> Self {
         let line = process.line_with("listening on ");
         let address: String = line
             .split("listening on ")
