@@ -216,6 +216,58 @@ fn a_file_that_was_uploaded_before_is_there() {
     assert_eq!(lines(&again)[0]["bytesSent"], 0);
 }
 
+/// A file that changes between being read through and being sent: until the test has changed it, the
+/// store answers that it is busy.
+#[cfg(feature = "emulator")]
+fn changed_while_it_is_uploaded(change: impl FnOnce(&Path)) -> (Output, Vec<String>) {
+    use gcs_uploader::emulator::{Action, Rule, Target};
+    let rig = support::rig::Rig::new();
+    let busy = Action::Status { status: 503, retry_after: None };
+    rig.emulator.faults().order(Rule::on(Target::Start, busy).times(100_000));
+    let files = Files::new();
+    let path = files.file("a.txt", &bytes(300 * KIB));
+    let address = rig.emulator.addr().to_string();
+    let mut command = gcs_uploader();
+    command.args(["upload", "--bucket", "bucket", "--storage-emulator-host", &address]);
+    command.arg(&path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let began = Instant::now();
+    while rig.emulator.faults().requests().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "no upload is ever started");
+        std::thread::yield_now();
+    }
+    change(&path);
+    rig.emulator.faults().clear();
+    let output = child.wait_with_output().unwrap();
+    let objects = rig.emulator.objects("bucket");
+    (output, objects.into_iter().map(|object| object.name).collect())
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn a_file_that_changes_meanwhile_makes_no_object() {
+    let (output, objects) = changed_while_it_is_uploaded(|path| {
+        fs::write(path, bytes(300 * KIB + 1).split_off(1)).unwrap();
+    });
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("400") && said.contains("changed meanwhile: upload it again"), "{said}");
+    assert!(objects.is_empty());
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn a_file_that_becomes_shorter_meanwhile_makes_no_object() {
+    let (output, objects) = changed_while_it_is_uploaded(|path| {
+        fs::write(path, b"short").unwrap();
+    });
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("the file had 307200 bytes, and now ends at 5"), "{said}");
+    assert!(said.contains("changed meanwhile: upload it again"), "{said}");
+    assert!(objects.is_empty());
+}
+
 #[test]
 fn what_cannot_be_uploaded_is_told_and_the_rest_is_uploaded_all_the_same() {
     let store = Store::emulator();
