@@ -12,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
+#[cfg(feature = "emulator")]
+use gcs_uploader::emulator::{Action, Break, Rule, Target};
 use serde_json::Value;
 use support::{PATIENCE, Process, Store, gcs_uploader};
 use tempfile::TempDir;
@@ -220,7 +222,6 @@ fn a_file_that_was_uploaded_before_is_there() {
 /// store answers that it is busy.
 #[cfg(feature = "emulator")]
 fn changed_while_it_is_uploaded(change: impl FnOnce(&Path)) -> (Output, Vec<String>) {
-    use gcs_uploader::emulator::{Action, Rule, Target};
     let rig = support::rig::Rig::new();
     let busy = Action::Status { status: 503, retry_after: None };
     rig.emulator.faults().order(Rule::on(Target::Start, busy).times(100_000));
@@ -266,6 +267,50 @@ fn a_file_that_becomes_shorter_meanwhile_makes_no_object() {
     assert!(said.contains("the file had 307200 bytes, and now ends at 5"), "{said}");
     assert!(said.contains("changed meanwhile: upload it again"), "{said}");
     assert!(objects.is_empty());
+}
+
+/// Uploads 3 MiB of standard input in windows of 512 KiB, to a store with these faults.
+#[cfg(feature = "emulator")]
+fn stream_under(rules: impl IntoIterator<Item = Rule>) -> (Output, support::rig::Rig) {
+    let rig = support::rig::Rig::with(rules);
+    let mut command = gcs_uploader();
+    let address = rig.emulator.addr().to_string();
+    command.args(["upload", "--bucket", "bucket", "--storage-emulator-host", &address]);
+    command.args(["--upload-window", "512KiB", "--name", "stream", "-"]);
+    let output = with_input(command, &bytes(3 * MIB));
+    assert_eq!(rig.emulator.faults().violations(), []);
+    (output, rig)
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn standard_input_arrives_whole_although_connections_break() {
+    let reset = |bytes| Action::BreakAfterRequestBytes { bytes, with: Break::Reset };
+    let lost = Action::BreakBeforeAnswer { with: Break::Close };
+    let (output, rig) = stream_under([
+        Rule::on(Target::Data, reset(300 * KIB)),
+        Rule::on(Target::Data, reset(0)).after(2),
+        Rule::on(Target::Data, lost).after(5),
+        Rule::on(Target::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let [line] = &lines(&output)[..] else { panic!("one line: {output:?}") };
+    assert!(line["resumed"].as_u64() >= Some(3), "{line}");
+    assert_eq!(rig.emulator.faults().pending(), [], "every fault has happened");
+    assert!(rig.emulator.content("bucket", "stream").unwrap() == bytes(3 * MIB));
+    assert_eq!(line["crc32c"], Crc32c::of(&bytes(3 * MIB)).to_string());
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn standard_input_that_cloud_storage_has_lost_makes_no_object_and_is_told() {
+    let (output, rig) =
+        stream_under([Rule::on(Target::Data, Action::LoseSession { status: 410 }).after(3)]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("the first 1572864 bytes cannot be had again"), "{said}");
+    assert!(said.contains("send the whole of it once more"), "{said}");
+    assert!(rig.emulator.objects("bucket").is_empty());
 }
 
 #[test]
