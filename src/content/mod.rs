@@ -4,12 +4,14 @@
 //! This room knows nothing of Cloud Storage, of HTTP, or of where the bytes go.
 
 mod crc;
+mod file;
 mod name;
 mod random;
 mod size;
 mod source;
 
 pub use crc::Crc32c;
+pub use file::FileContent;
 pub use name::{ClientNameError, ObjectPrefix, ObjectPrefixError};
 pub use random::{RandomContent, Seed};
 pub use size::{ByteSize, ByteSizeError};

@@ -704,4 +704,6 @@ impl Observer for Tally<'_> {
 }
 
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;

@@ -92,6 +92,15 @@ impl<'a> Cargo<'a> {
         }
     }
 
+    /// How much memory is held for what is sent, in bytes.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Parts(parts) => parts.room.capacity(),
+        }
+    }
+
     /// The bytes at hand from `offset` on, as a request's body.
     pub(super) fn body<'b>(&'b self, offset: u64, observer: &'b dyn Observer) -> Body<'b> {
         match self {
