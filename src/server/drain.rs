@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::face::{Face, draining};
 
-/// How long uploads that were interrupted may take to tell their clients.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long uploads that were interrupted may take to tell their clients: a name that is being
+/// resolved or a connection being made is waited for (10 s), and then Cloud Storage is told (9 s).
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Drains an intake that is closed. Meanwhile the uploader gives back what it has prepared for
 /// uploads that will not come. How many uploads never came to an end.
@@ -28,6 +29,7 @@ fn finish_uploads(face: &Face) -> usize {
     }
     let left = face.intake.wait_until_idle(began + timeout);
     // Also with none left: whoever holds the uploader learns that it is over.
+    face.intake.interrupt();
     face.uploader.interrupt();
     if left > 0 {
         log::warn!("interrupting {left} uploads: they did not finish within {timeout:?}");
