@@ -246,16 +246,16 @@ impl ReadySessions {
         if size < CHECKSUM_SETTLED {
             return None;
         }
-        let (taken, left) = {
+        let taken = {
             let mut state = self.lock();
             if state.closing.is_some() {
                 return None;
             }
-            let now = self.bucket.timing.now();
-            (state.take(now, self.ahead.sessions.get()), state.at_hand.len())
+            let taken = state.take(self.bucket.timing.now(), self.ahead.sessions.get());
+            self.metrics.set_ready_sessions(state.at_hand.len());
+            taken
         };
         self.changed.notify_one();
-        self.metrics.set_ready_sessions(left);
         match taken {
             Some(ready) => {
                 self.metrics.ready_session_ended("used");
