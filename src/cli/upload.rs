@@ -36,7 +36,8 @@ pub(super) struct Upload {
     /// What to upload; - is standard input. Without any, random files are made
     ///
     /// An object is named as its file, without the folders, after OBJECT_PREFIX. One that exists
-    /// already is never overwritten.
+    /// already is never overwritten: a file that is there byte for byte counts as uploaded, any
+    /// other one fails.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
