@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn a_session_elsewhere_is_refused() {
         let endpoint = Endpoint::google();
-        for location in ["/upload?upload_id=x", "", "s://storage.googleapis.com", "s:u?upload_id=x"] {
+        for location in ["/upload?upload_id=x", "", "s://storage.googleapis.com", "s:u?upload_id=x"]
+        {
             assert_eq!(endpoint.session(location), Err(LocationError::NoUrl), "{location}");
         }
         for location in ["https://evil.example/u", "https://storage.googleapis.com@evil.example/u"]

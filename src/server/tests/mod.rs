@@ -5,6 +5,7 @@ mod clients;
 mod contract;
 mod draining;
 mod failures;
+mod files;
 mod load;
 
 use std::collections::HashMap;
@@ -168,6 +169,7 @@ pub(super) fn config() -> Config {
         max_connections: NonZeroUsize::new(64).unwrap(),
         upload_size: ByteSize::mebibytes(1),
         max_upload_size: ByteSize::mebibytes(16),
+        upload_window: crate::gcs::Window::DEFAULT,
         object_prefix: "in box/".parse().unwrap(),
         bucket: "bucket".to_owned(),
         upload_timeout: Duration::from_secs(60),
