@@ -20,7 +20,7 @@ use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
-/// Run the server: GET /api/health, GET /api/ready, POST /api/upload, POST /api/upload-random, GET
+/// Run the server: POST /api/upload, POST /api/upload-random, GET /api/health, /api/ready and
 /// /metrics
 #[derive(Args)]
 pub(super) struct Serve {
