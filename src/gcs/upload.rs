@@ -657,12 +657,15 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn out_of_time(&self) -> Failure {
-        let given = self.timeout;
+        let what = match self.cargo.begin() {
+            0 => "not finished".to_owned(),
+            begin => format!("the part from byte {begin} on was not finished"),
+        };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
             None => String::new(),
         };
-        let message = format!("not finished within {given:?}{last}");
+        let message = format!("{what} within {:?}{last}", self.timeout);
         let hint = "look at the network between here and Cloud Storage, or raise UPLOAD_TIMEOUT";
         Failure { hint: Some(hint.into()), ..Failure::new(ErrorKind::TimedOut, message) }
     }
