@@ -11,9 +11,7 @@ use crate::telemetry::Metrics;
 use super::bucket::Bucket;
 use super::ready::ReadySessions;
 use super::upload::{Cargo, Tally, Upload};
-use super::{
-    Ahead, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window,
-};
+use super::{Ahead, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
