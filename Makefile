@@ -47,7 +47,10 @@ build: ## Build the release binary, target/release/gcs-uploader
 .PHONY: test
 test: test-rust test-clients test-readme test-terraform test-deploy test-workflows ## Run everything that proves the project
 
+# What chance decides in a property test is decided alike each time: a commit passes, or it does not.
+# `make soak` draws anew.
 .PHONY: test-rust
+test-rust: export PROPTEST_RNG_SEED ?= 20260101
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
@@ -60,7 +63,8 @@ test-readme: $(VENV) ## Run the README's commands as written
 	$(PYTEST) tests/readme
 
 .PHONY: soak
-soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=…)
+soak: ## Make 100,000 uploads under random faults, and run the property tests anew (MODEL_SEED=… MODEL_UPLOADS=…)
+	cargo test --locked --release --lib
 	MODEL_SEED="$${MODEL_SEED:-$$RANDOM$$RANDOM}" MODEL_UPLOADS="$${MODEL_UPLOADS:-100000}" \
 	  cargo test --locked --release --test model -- --nocapture
 
@@ -78,9 +82,11 @@ bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QU
 bench-micro: ## Measure generator, checksum and session overhead by themselves
 	cargo bench --manifest-path benches/micro/Cargo.toml
 
+# With the tests' targets, so that crates have the features that `cargo test` gave them, and are not
+# compiled again.
 .PHONY: build-debug
 build-debug:
-	cargo build --locked
+	cargo build --locked --all-targets
 
 .PHONY: lint
 lint: ## Check format, lints, documentation, and dependencies where cargo-deny is installed

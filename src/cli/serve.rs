@@ -10,16 +10,18 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
+use crate::gcs::{Ahead, Client, Window};
 use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
-use crate::server::{Config, Server};
+use crate::server::{CONTENT_TYPE, Config, Server};
 use crate::telemetry::Metrics;
 
 use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
-/// Run the server: GET /api/health, GET /api/ready, POST /api/upload-random, GET /metrics
+/// Run the server: POST /api/upload, POST /api/upload-random, GET /api/health, /api/ready and
+/// /metrics
 #[derive(Args)]
 pub(super) struct Serve {
     /// The address to listen on; port 0 takes a free one
@@ -60,6 +62,17 @@ pub(super) struct Serve {
     )]
     queue_depth: usize,
 
+    /// How many sessions are opened ahead of uploads, which then cost one round trip to Cloud Storage
+    /// and not two; each that nobody uses costs it a request; 0 opens none
+    #[arg(
+        long,
+        env = "READY_SESSIONS",
+        value_name = "N",
+        default_value = "0",
+        value_parser = settings::ready_sessions
+    )]
+    ready_sessions: usize,
+
     /// How many clients may be connected at a time; each costs a thread and a descriptor
     #[arg(
         long,
@@ -80,7 +93,7 @@ pub(super) struct Serve {
     )]
     upload_size: ByteSize,
 
-    /// How large a file a request may ask for
+    /// How large a file a request may ask for, or bring
     #[arg(
         long,
         env = "MAX_UPLOAD_SIZE",
@@ -89,6 +102,11 @@ pub(super) struct Serve {
         value_parser = settings::object_size
     )]
     max_upload_size: ByteSize,
+
+    /// How much of a client's file is kept in memory until Cloud Storage has it, a multiple of 256KiB;
+    /// as many workers as upload clients' files at a time use as many times that
+    #[arg(long, env = "UPLOAD_WINDOW", value_name = "SIZE", default_value = "8MiB")]
+    upload_window: Window,
 
     /// How long one upload may take, all retries included (40s, 5m)
     #[arg(
@@ -193,18 +211,35 @@ impl Serve {
         })
     }
 
+    /// The client, with as many threads for sessions ahead as can be of use: one for each upload
+    /// that uses one.
+    fn client(&self, openers: usize, metrics: &Arc<Metrics>) -> Result<Client, Failure> {
+        let bucket = self.storage.client_bucket(self.workers.get() + openers)?;
+        let (sessions, crew) = (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
+        let (Some(sessions), Some(crew)) = (sessions, crew) else { return Ok(Client::new(bucket)) };
+        let prefix = self.storage.object_prefix.clone();
+        let ahead = Ahead { sessions, crew, prefix, content_type: CONTENT_TYPE.to_owned() };
+        Client::with_sessions_ahead(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
+            Failure::Runtime(format!("no threads for READY_SESSIONS (--ready-sessions): {error}"))
+        })
+    }
+
     fn serve(self) -> Result<ExitCode, Failure> {
+        self.storage.check_credentials()?;
         let access = self.access()?;
-        let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let openers = self.ready_sessions.min(self.workers.get());
+        let client = self.client(openers, &metrics)?;
         let config = Config {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             workers: self.workers,
+            openers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
+            upload_window: self.upload_window,
             object_prefix: self.storage.object_prefix.clone(),
             bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,

@@ -56,6 +56,14 @@ pub(super) fn queue_depth(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of sessions; 0 is none.
+pub(super) fn ready_sessions(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(sessions) if sessions <= 4096 => Ok(sessions),
+        _ => Err(format!("{:?} is no number of sessions: write 0 to 4096", shortened(text))),
+    }
+}
+
 /// A number of connections.
 pub(super) fn max_connections(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse::<NonZeroUsize>() {
@@ -70,6 +78,14 @@ pub(super) fn object_size(text: &str) -> Result<ByteSize, String> {
     match size <= LARGEST_OBJECT {
         true => Ok(size),
         false => Err(format!("{size} is more than Cloud Storage takes: write at most 5TiB")),
+    }
+}
+
+/// A media type, such as `text/csv; charset=utf-8`.
+pub(super) fn media_type(text: &str) -> Result<String, String> {
+    match text.parse::<mime_guess::Mime>() {
+        Ok(media_type) if media_type.subtype() != "" => Ok(text.to_owned()),
+        _ => Err(format!("{:?} is no media type: write text/csv", shortened(text))),
     }
 }
 
@@ -104,12 +120,24 @@ mod tests {
     fn counts_are_bounded() {
         assert_eq!(workers("4096").map(NonZeroUsize::get), Ok(4096));
         assert_eq!(queue_depth("0"), Ok(0));
+        assert_eq!((ready_sessions("0"), ready_sessions("4096")), (Ok(0), Ok(4096)));
         for text in ["0", "4097", "-1", "", "many"] {
             assert!(workers(text).is_err(), "{text:?}");
+            assert!(text == "0" || ready_sessions(text).is_err(), "{text:?}");
         }
         for text in ["65537", "-1", "", "1e3"] {
             assert!(queue_depth(text).is_err(), "{text:?}");
             assert!(max_connections(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_checked() {
+        for text in ["text/csv", "text/plain; charset=utf-8", "application/vnd.x+json"] {
+            assert_eq!(media_type(text).as_deref(), Ok(text));
+        }
+        for text in ["", "text", "text/", "/csv", "text/csv\r\nX: y", "text csv", "tä/xt"] {
+            assert!(media_type(text).unwrap_err().contains("write text/csv"), "{text:?}");
         }
     }
 

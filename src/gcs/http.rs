@@ -137,6 +137,9 @@ fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
             let length = content.size().saturating_sub(offset);
             send(length, &mut Rest { content, offset, observer })
         }
+        (&Body::Part { bytes, observer }, _) => {
+            send(bytes.len() as u64, &mut Part { bytes, observer })
+        }
     };
     response.map(answer)
 }
@@ -183,6 +186,20 @@ impl Read for Rest<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.content.read_at(self.offset, buffer).map_err(io::Error::other)?;
         self.offset += count as u64;
+        self.observer.sent(count as u64);
+        Ok(count)
+    }
+}
+
+/// A part of a stream, as a stream again.
+struct Part<'a> {
+    bytes: &'a [u8],
+    observer: &'a dyn Observer,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
         self.observer.sent(count as u64);
         Ok(count)
     }
@@ -238,7 +255,9 @@ fn sort_tls(error: &rustls::Error) -> TransportError {
         | rustls::Error::NoCertificatesPresented
         | rustls::Error::UnsupportedNameType
         | rustls::Error::PeerIncompatible(_)
-        | rustls::Error::AlertReceived(_) => TransportError::Tls(error.to_string()),
+        | rustls::Error::AlertReceived(_)
+        // What is wrong on this side, as when there are no CA certificates at all.
+        | rustls::Error::General(_) => TransportError::Tls(error.to_string()),
         _ => TransportError::Broken(error.to_string()),
     }
 }

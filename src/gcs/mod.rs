@@ -16,6 +16,7 @@ pub mod http;
 mod message;
 mod object;
 mod observer;
+mod ready;
 #[cfg(test)]
 mod script;
 mod session;
@@ -23,6 +24,7 @@ pub mod timing;
 pub mod transport;
 mod upload;
 mod verdict;
+mod window;
 
 pub use bucket::{Bucket, Retry};
 pub use client::Client;
@@ -30,10 +32,13 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
+pub use ready::{Ahead, Prepared};
+pub use window::{Window, WindowError};
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::content::Content;
+use crate::content::{Content, Source};
 
 /// What became of an upload that succeeded.
 #[derive(Clone, Debug)]
@@ -66,8 +71,52 @@ pub trait Uploader: Send + Sync {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError>;
 
+    /// Puts what `source` yields up to its end into the bucket as `object`; blocks until it is there
+    /// or cannot be.
+    ///
+    /// The source is not read before Cloud Storage has said that the name is free, nor while bytes
+    /// are being sent: it is read for a part of `window` bytes, and then for the byte after that;
+    /// then the part is sent. `timeout` bounds how long each part may take to come, and how long
+    /// until Cloud Storage has it. A source that blocks for longer than that is waited for.
+    ///
+    /// # Errors
+    /// As with [`upload`](Self::upload), and where the source fails: [`ErrorKind::Source`].
+    fn upload_stream(
+        &self,
+        object: &NewObject,
+        source: &mut dyn Source,
+        window: Window,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError>;
+
+    /// A random file of `size` bytes whose session is open already, if there is one at hand, for
+    /// [`upload_prepared`](Self::upload_prepared). Its object has this metadata, whose keys and
+    /// values must be fit for a header field, and its seed. Does not block.
+    fn prepared(&self, _metadata: &BTreeMap<String, String>, _size: u64) -> Option<Prepared> {
+        None
+    }
+
+    /// As [`upload`](Self::upload): should the session be of no use, with another one.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    fn upload_prepared(
+        &self,
+        file: &Prepared,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        self.upload(file.object(), file.content(), timeout, observer)
+    }
+
+    /// Prepares no more files, and cancels the sessions of those that are prepared, within seconds.
+    /// Uploads go on.
+    fn prepare_no_more(&self) {}
+
     /// Ends the uploads that are under way, in whatever threads: each cancels its session and
-    /// returns [`ErrorKind::Interrupted`] within seconds. So does every later upload.
+    /// returns [`ErrorKind::Interrupted`] within seconds, or once its source has returned. So does
+    /// every later upload.
     fn interrupt(&self);
 
     /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.

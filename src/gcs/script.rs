@@ -2,18 +2,23 @@
 //! the state machine are written with. Never part of the product.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::content::{Content, RandomContent, Seed};
+use crate::content::{ByteSize, Content, RandomContent, Seed, Source};
 
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
+use super::ready::{Prepared, Ready};
+use super::session::Session;
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
-use super::{Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
+use super::{
+    Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _, Window,
+};
 
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
@@ -62,8 +67,12 @@ pub(super) fn status(status: u16) -> Reaction {
     Reaction { takes: u64::MAX, outcome: Ok(answer), interrupts: false }
 }
 
+fn session_uri() -> String {
+    format!("http://gcs.test/upload/x?upload_id={SECRET}")
+}
+
 pub(super) fn opened() -> Reaction {
-    status(200).location(Some(&format!("http://gcs.test/upload/x?upload_id={SECRET}")))
+    status(200).location(Some(&session_uri()))
 }
 
 pub(super) fn persisted(bytes: u64) -> Reaction {
@@ -81,18 +90,44 @@ pub(super) fn breaks() -> Reaction {
     fails(TransportError::Broken("reset by peer".into()))
 }
 
+/// How the content comes, when it comes once.
+pub(super) struct Stream {
+    window: Window,
+    announced: Option<u64>,
+    /// At which offset it fails, and in which words.
+    fails: Option<(u64, &'static str)>,
+    /// How long each reading of 64 KiB takes.
+    takes: Duration,
+    interrupts: bool,
+}
+
 /// A test's upload and the script that it runs against.
 pub(super) struct Play {
     content: RandomContent,
     script: VecDeque<(String, Reaction)>,
     tokens: Arc<Tokens>,
     timeout: Duration,
+    ahead: Option<(&'static str, &'static str)>,
+    stream: Option<Stream>,
 }
 
 /// A request as it came: its header fields and its body, but for the content.
 pub(super) struct Seen {
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+}
+
+impl Seen {
+    /// A header field's value.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let field = self.headers.iter().find(|(field, _)| field == name);
+        field.map(|(_, value)| value.as_str())
+    }
+
+    /// The body, which is JSON.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
 }
 
 /// What came of a [`Play`].
@@ -101,6 +136,8 @@ pub(super) struct Outcome {
     pub(super) pauses: Vec<Duration>,
     pub(super) renewals: u32,
     pub(super) requests: Vec<Seen>,
+    /// How much of a stream was read.
+    pub(super) read: u64,
 }
 
 impl Play {
@@ -114,7 +151,44 @@ impl Play {
             script: VecDeque::new(),
             tokens: Arc::new(Tokens::none()),
             timeout: Duration::from_secs(300),
+            ahead: None,
+            stream: None,
         }
+    }
+
+    /// The content comes once, and is kept in a window of this many KiB.
+    pub(super) fn streamed(mut self, window: u64) -> Self {
+        self.stream = Some(Stream {
+            window: Window::new(ByteSize::bytes(window * KIB)).unwrap(),
+            announced: None,
+            fails: None,
+            takes: Duration::ZERO,
+            interrupts: false,
+        });
+        self
+    }
+
+    pub(super) fn announcing(self, announced: u64) -> Self {
+        self.with_stream(|stream| stream.announced = Some(announced))
+    }
+
+    pub(super) fn failing_at(self, offset: u64, how: &'static str) -> Self {
+        self.with_stream(|stream| stream.fails = Some((offset, how)))
+    }
+
+    /// Every 64 KiB of the stream take this long to come.
+    pub(super) fn coming_at(self, takes: Duration) -> Self {
+        self.with_stream(|stream| stream.takes = takes)
+    }
+
+    /// The uploader is interrupted while the stream is read.
+    pub(super) fn interrupted_while_it_comes(self) -> Self {
+        self.with_stream(|stream| stream.interrupts = true)
+    }
+
+    fn with_stream(mut self, change: impl FnOnce(&mut Stream)) -> Self {
+        change(self.stream.as_mut().expect("a stream"));
+        self
     }
 
     pub(super) fn with_tokens(mut self, tokens: &[&str]) -> Self {
@@ -124,6 +198,12 @@ impl Play {
 
     pub(super) fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// With a session that was opened ahead, and metadata that was not known then.
+    pub(super) fn with_session_ahead(mut self, key: &'static str, value: &'static str) -> Self {
+        self.ahead = Some((key, value));
         self
     }
 
@@ -159,7 +239,46 @@ impl Play {
     }
 
     /// Uploads, and checks that the script was played to its end.
-    pub(super) fn run(self) -> Outcome {
+    pub(super) fn run(mut self) -> Outcome {
+        let (content, timeout) = (self.content.clone(), self.timeout);
+        let (ahead, stream) = (self.ahead, self.stream.take());
+        let theatre = self.opens();
+        let client = Client::new(theatre.bucket.clone());
+        let object = NewObject {
+            name: "name".into(),
+            content_type: "text/plain".into(),
+            metadata: Default::default(),
+        };
+        let mut read = 0;
+        let result = match (&stream, ahead) {
+            (None, None) => client.upload(&object, &content, timeout, &()),
+            (None, Some((key, value))) => {
+                let session = Session::new(session_uri());
+                let opened = theatre.timing.now();
+                let ready = Ready { object, seed: content.seed(), session, opened };
+                let metadata = [(key.to_owned(), value.to_owned())].into();
+                let file = Prepared::new(ready, &metadata, content.size());
+                client.upload_prepared(&file, timeout, &())
+            }
+            (Some(stream), _) => {
+                let timing = &theatre.timing;
+                let mut source = Once { content: &content, stream, timing, read: 0 };
+                let window = stream.window;
+                let result = client.upload_stream(&object, &mut source, window, timeout, &());
+                read = source.read;
+                result
+            }
+        };
+        if let Err(error) = &result {
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
+        }
+        let pauses = theatre.timing.pauses.lock().unwrap().clone();
+        let renewals = theatre.tokens.renewals.lock().unwrap().to_owned();
+        Outcome { requests: theatre.closes(&result), result, pauses, renewals, read }
+    }
+
+    /// The bucket in which the script is played, for what is no upload.
+    pub(super) fn opens(self) -> Theatre {
         let timing = Arc::new(VirtualTiming::default());
         let stage = Arc::new(Stage {
             script: Mutex::new(self.script),
@@ -167,29 +286,15 @@ impl Play {
             timing: timing.clone(),
         });
         let second = Duration::from_secs(1);
-        let client = Client::new(Bucket {
+        let bucket = Bucket {
             endpoint: Endpoint::emulator("gcs.test").unwrap(),
             name: "bucket".into(),
             retry: Retry { initial_wait: second, longest_wait: 8 * second },
             transport: stage.clone(),
             tokens: self.tokens.clone(),
             timing: timing.clone(),
-        });
-        let object = NewObject {
-            name: "name".into(),
-            content_type: "text/plain".into(),
-            metadata: Default::default(),
         };
-        let result = client.upload(&object, &self.content, self.timeout, &());
-        let left: Vec<_> = stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
-        assert!(left.is_empty(), "never asked: {left:?}; came to {result:?}");
-        if let Err(error) = &result {
-            assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
-        }
-        let pauses = timing.pauses.lock().unwrap().clone();
-        let renewals = self.tokens.renewals.lock().unwrap().to_owned();
-        let requests = std::mem::take(&mut *stage.requests.lock().unwrap());
-        Outcome { result, pauses, renewals, requests }
+        Theatre { bucket, stage, timing, tokens: self.tokens }
     }
 
     pub(super) fn uploads(self) -> (Uploaded, Vec<Duration>) {
@@ -199,6 +304,58 @@ impl Play {
 
     pub(super) fn fails(self) -> UploadError {
         self.run().result.expect_err("the upload fails")
+    }
+}
+
+/// A bucket, and the script behind it.
+pub(super) struct Theatre {
+    pub(super) bucket: Bucket,
+    stage: Arc<Stage>,
+    timing: Arc<VirtualTiming>,
+    tokens: Arc<Tokens>,
+}
+
+impl Theatre {
+    /// Time passes in which nothing is done.
+    pub(super) fn passes(&self, time: Duration) {
+        *self.timing.elapsed.lock().unwrap() += time;
+    }
+
+    /// Checks that the script was played to its end; the requests that were made.
+    pub(super) fn closes(&self, came_to: &impl std::fmt::Debug) -> Vec<Seen> {
+        let left: Vec<_> = self.stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
+        assert!(left.is_empty(), "never asked: {left:?}; came to {came_to:?}");
+        std::mem::take(&mut *self.stage.requests.lock().unwrap())
+    }
+}
+
+/// The content, as it comes once.
+struct Once<'a> {
+    content: &'a RandomContent,
+    stream: &'a Stream,
+    timing: &'a VirtualTiming,
+    read: u64,
+}
+
+impl Source for Once<'_> {
+    fn announced(&self) -> Option<u64> {
+        self.stream.announced
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        *self.timing.elapsed.lock().unwrap() += self.stream.takes;
+        if self.stream.interrupts {
+            self.timing.interrupt();
+        }
+        let most = match self.stream.fails {
+            Some((offset, how)) if offset == self.read => return Err(io::Error::other(how)),
+            Some((offset, _)) => offset - self.read,
+            None => u64::MAX,
+        };
+        let most = most.min(64 * KIB).min(buffer.len() as u64);
+        let count = self.content.read_at(self.read, &mut buffer[..most as usize])?;
+        self.read += count as u64;
+        Ok(count)
     }
 }
 
@@ -218,6 +375,11 @@ impl Transport for Stage {
         match request.body {
             Body::Empty => {}
             Body::Bytes(bytes) => body.extend_from_slice(bytes),
+            Body::Part { bytes, observer } => {
+                let taken = usize::try_from(reaction.takes).unwrap_or(usize::MAX).min(bytes.len());
+                body.extend_from_slice(&bytes[..taken]);
+                observer.sent(taken as u64);
+            }
             Body::Rest { content, mut offset, observer } => {
                 let mut buffer = [0; 64 << 10];
                 let mut left = reaction.takes;
@@ -232,7 +394,8 @@ impl Transport for Stage {
                 }
             }
         }
-        let headers = request.headers.clone();
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        let headers = request.headers.iter().map(owned).collect();
         self.requests.lock().unwrap().push(Seen { headers, body });
         if reaction.interrupts {
             self.timing.interrupt();
@@ -330,11 +493,15 @@ impl Tokens {
 }
 
 impl TokenSource for Tokens {
-    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+    fn token(&self, _patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
         Ok(self.first())
     }
 
-    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+    fn renew(
+        &self,
+        rejected: &AccessToken,
+        _patience: Duration,
+    ) -> Result<Option<AccessToken>, CredentialsError> {
         assert_eq!(self.first().as_ref(), Some(rejected));
         *self.renewals.lock().unwrap() += 1;
         self.left.lock().unwrap().pop_front();
@@ -343,6 +510,8 @@ impl TokenSource for Tokens {
             reason: "there is no other token".into(),
         })
     }
+
+    fn interrupt(&self) {}
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
         Ok(None)

@@ -56,7 +56,7 @@ pub struct Request<'a> {
     /// Its URL. May hold a secret in its query.
     pub url: &'a str,
     /// Its header fields, but for those that follow from the body. May hold a token.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'a str, String)>,
     /// Its body.
     pub body: Body<'a>,
     /// How long it may take, from resolving the name to the answer's last byte.
@@ -77,6 +77,13 @@ pub enum Body<'a> {
         content: &'a dyn Content,
         /// Where it begins.
         offset: u64,
+        /// Hears of every byte that goes out.
+        observer: &'a dyn Observer,
+    },
+    /// A part of a stream.
+    Part {
+        /// Its bytes.
+        bytes: &'a [u8],
         /// Hears of every byte that goes out.
         observer: &'a dyn Observer,
     },

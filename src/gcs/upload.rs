@@ -1,14 +1,21 @@
 //! One upload, from the first request to the last answer: the state machine.
 //!
 //! ```text
-//!            ┌──────────────── session gone ────────────────┐
-//!            ▼                                              │
-//!   ──▶    Start ── session ──▶ Send ── broke, 5xx … ──▶ Query ──┐
-//!            │                   ▲ │ ▲                      │    │ broke, 5xx …
-//!          taken                 │ │ └─── 308: offset ──────┤◀───┘
-//!            ▼                308│ │ 200                200 │
-//!        Identify ── ours ───────┼─▶ Done ◀─────────────────┘
+//!            ┌───────────────────── session gone ────────────────────┐
+//!            ▼                                                       │
+//!   ──▶    Start ── session ──▶ Fill ──▶ Send ── broke, 5xx … ──▶ Query ──┐
+//!            │                   ▲        │ │                        │    │ broke, 5xx …
+//!          taken                 ├─ 308 ──┘ │ 200                    │◀───┘
+//!            ▼                   │          ▼                        │
+//!        Identify ── ours ───────┼───────▶ Done ◀─────── 200 ────────┤
+//!                                └─────────────── 308: offset ───────┘
 //! ```
+//!
+//! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
+//!
+//! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
+//! request; or a stream, part by part, of which no more than the part at hand can be sent again.
+//! [`State::Fill`] has the bytes at hand that are sent next.
 //!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
 //! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
@@ -17,30 +24,39 @@
 //! Nothing is ever inferred from what was sent: how far the object has come is what Cloud Storage
 //! says, and it is done when Cloud Storage shows it with the size and the checksum of the content.
 
+use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 
-use crate::content::Content;
-
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
+use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
+use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
 use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
 
+mod cargo;
+
+pub(super) use self::cargo::Cargo;
+use self::cargo::Filled;
+
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
 const PATIENCE: u32 = 5;
-/// How long each request may take that is made after giving up.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long each request may take that is made after giving up. There are three at the most, and a
+/// server that is being stopped waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Where an upload stands.
 #[derive(Clone, Debug)]
 enum State {
     Start,
+    Fill(Session, u64),
     Send(Session, u64),
     Query(Session, Cause),
     Identify,
@@ -50,7 +66,9 @@ enum State {
 impl State {
     fn session(&self) -> Option<&Session> {
         match self {
-            Self::Send(session, _) | Self::Query(session, _) => Some(session),
+            Self::Fill(session, _) | Self::Send(session, _) | Self::Query(session, _) => {
+                Some(session)
+            }
             Self::Start | Self::Identify | Self::Done(_) => None,
         }
     }
@@ -76,41 +94,67 @@ struct Fault {
 struct Failure {
     kind: ErrorKind,
     status: Option<u16>,
+    bucket_refused: bool,
     message: String,
     hint: Option<String>,
 }
 
 impl Failure {
     fn new(kind: ErrorKind, message: String) -> Self {
-        Self { kind, status: None, message, hint: None }
+        Self { kind, status: None, bucket_refused: false, message, hint: None }
+    }
+
+    /// Bytes of a stream are lost.
+    fn lost(message: String) -> Self {
+        let hint = Some("send the whole of it once more".to_owned());
+        Self { hint, ..Self::new(ErrorKind::Lost, message) }
     }
 }
 
 type Next = Result<State, Failure>;
 
 /// An upload under way.
-pub(super) struct Upload<'a> {
+pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
-    content: &'a dyn Content,
+    cargo: Cargo<'c>,
+    /// The file whose session was opened ahead, as long as that session is in use.
+    ahead: Option<&'a Prepared>,
     tally: &'a Tally<'a>,
     began: Instant,
+    timeout: Duration,
     deadline: Instant,
     back_off: BackOff,
     resumed: u32,
     retried: u32,
     lost_sessions: u32,
     misunderstood: u32,
-    renewed: bool,
+    renewed: Cell<bool>,
     persisted: u64,
+    /// Cloud Storage has said that an object came of a session.
+    claimed: bool,
     last_fault: Option<String>,
 }
 
-impl<'a> Upload<'a> {
+impl<'a> Upload<'a, 'a> {
+    /// As [`new`](Self::new), for a file whose session is open already.
+    pub(super) fn prepared(
+        bucket: &'a Bucket,
+        file: &'a Prepared,
+        timeout: Duration,
+        tally: &'a Tally<'a>,
+    ) -> Self {
+        let ahead = Some(file);
+        let cargo = Cargo::Whole(file.content());
+        Self { ahead, ..Self::new(bucket, file.object(), cargo, timeout, tally) }
+    }
+}
+
+impl<'a, 'c> Upload<'a, 'c> {
     pub(super) fn new(
         bucket: &'a Bucket,
         object: &'a NewObject,
-        content: &'a dyn Content,
+        cargo: Cargo<'c>,
         timeout: Duration,
         tally: &'a Tally<'a>,
     ) -> Self {
@@ -118,27 +162,34 @@ impl<'a> Upload<'a> {
         Self {
             bucket,
             object,
-            content,
+            cargo,
+            ahead: None,
             tally,
             began,
+            timeout,
             deadline: began + timeout,
             back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait),
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
             misunderstood: 0,
-            renewed: false,
+            renewed: Cell::new(false),
             persisted: 0,
+            claimed: false,
             last_fault: None,
         }
     }
 
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = State::Start;
+        let mut state = match self.ahead {
+            Some(file) => State::Fill(file.session().clone(), 0),
+            None => State::Start,
+        };
         loop {
             let session = state.session().cloned();
             let next = match state {
                 State::Start => self.start(),
+                State::Fill(session, offset) => self.fill(session, offset),
                 State::Send(session, offset) => self.send(session, offset),
                 State::Query(session, cause) => self.query(session, cause),
                 State::Identify => self.identify(),
@@ -154,12 +205,13 @@ impl<'a> Upload<'a> {
     /// Opens a session.
     fn start(&mut self) -> Next {
         let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
-        let metadata = self.object.to_json(self.content.crc32c());
-        let headers = vec![
+        let metadata = self.object.to_json(self.cargo.checksum_beforehand());
+        let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
-            ("x-upload-content-length", self.content.size().to_string()),
         ];
+        let announced = self.cargo.announced();
+        headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {
             Reply::Success(answer) => self.opened(&answer),
@@ -177,21 +229,67 @@ impl<'a> Upload<'a> {
         };
         let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
         match self.bucket.endpoint.session(location) {
-            Ok(session) => Ok(State::Send(session, 0)),
+            Ok(session) => Ok(State::Fill(session, 0)),
             Err(error) => Err(nonsense(error.to_string())),
         }
     }
 
-    /// Sends everything from `offset` on.
+    /// Has the bytes from `offset` on at hand.
+    fn fill(&mut self, session: Session, offset: u64) -> Next {
+        let begin = self.cargo.begin();
+        if offset < begin {
+            let message = format!(
+                "Cloud Storage has {offset} bytes, and had acknowledged {begin}: those between \
+                 cannot be had again",
+            );
+            return Err(Failure::lost(message));
+        }
+        if self.cargo.ends_before_the_object_at(offset) {
+            self.read_part()?;
+        }
+        Ok(State::Send(session, offset))
+    }
+
+    /// Reads the part of a stream that follows the one which is persisted. Its time begins with it,
+    /// and once more when it has come.
+    fn read_part(&mut self) -> Result<(), Failure> {
+        self.deadline = self.bucket.timing.now() + self.timeout;
+        self.cargo.next_part();
+        loop {
+            let read = self.cargo.read();
+            if self.bucket.timing.interrupted() {
+                return Err(self.interrupted());
+            }
+            let came = self.cargo.extent().end;
+            match read {
+                Ok(Filled::Wholly) => break,
+                Ok(Filled::Partly) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let message = format!("the stream failed after {came} bytes: {error}");
+                    return Err(Failure::new(ErrorKind::Source, message));
+                }
+            }
+            if self.bucket.timing.now() >= self.deadline {
+                let message = format!(
+                    "the stream was too slow: after {came} bytes, a part of it had not come \
+                     within {:?}",
+                    self.timeout,
+                );
+                return Err(Failure::new(ErrorKind::Source, message));
+            }
+        }
+        self.deadline = self.bucket.timing.now() + self.timeout;
+        Ok(())
+    }
+
+    /// Sends what is at hand from `offset` on.
     fn send(&mut self, session: Session, offset: u64) -> Next {
-        let (content, size) = (self.content, self.content.size());
-        let headers = vec![("content-range", content_range(offset, size))];
-        self.tally.begin(offset, size);
-        let body = match size {
-            0 => Body::Empty,
-            _ => Body::Rest { content, offset, observer: self.tally },
-        };
-        match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
+        let extent = self.cargo.extent();
+        let headers = self.transfer_headers(content_range(offset, extent));
+        self.tally.begin(offset, extent.total);
+        let body = self.cargo.body(offset, self.tally);
+        match self.request_of_session(Step::Send, &session, headers, body)? {
             Reply::Success(answer) => self.finished(Step::Send, session, &answer),
             Reply::Persisted(persisted) => self.continued(session, persisted),
             Reply::SessionGone => self.start_over(Step::Send),
@@ -200,11 +298,25 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// Everything was sent, and Cloud Storage has kept a part of it.
+    /// What goes with every request that could finish the object: the checksum of a stream, which
+    /// is known by then, so that Cloud Storage refuses to make an object of other bytes; and what was
+    /// not known yet when the session was opened ahead.
+    fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
+        let mut headers = vec![("content-range", content_range)];
+        headers.extend(self.ahead.into_iter().flat_map(Prepared::late));
+        let checksum = self.cargo.checksum_afterwards();
+        headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
+        headers
+    }
+
+    /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
     fn continued(&mut self, session: Session, persisted: u64) -> Next {
         let progress = persisted > self.persisted;
         self.note_persisted(persisted);
-        if progress && persisted < self.content.size() {
+        if self.cargo.ends_before_the_object_at(persisted) {
+            return Ok(State::Fill(session, persisted));
+        }
+        if progress && persisted < self.cargo.extent().end {
             return Ok(self.resume(session, Cause::Incomplete));
         }
         let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
@@ -214,11 +326,11 @@ impl<'a> Upload<'a> {
 
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
-        let headers = vec![("content-range", status_query(self.content.size()))];
-        match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
+        let headers = self.transfer_headers(status_query(self.cargo.extent()));
+        match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
             Reply::Success(answer) => self.finished(Step::Query, session, &answer),
             Reply::Persisted(persisted) => {
-                if persisted == self.content.size() && persisted > 0 {
+                if persisted > 0 && self.cargo.extent().total == Some(persisted) {
                     return self.continued(session, persisted);
                 }
                 self.note_persisted(persisted);
@@ -237,13 +349,40 @@ impl<'a> Upload<'a> {
         self.resumed += 1;
         debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
         self.tally.observer.resuming(cause, self.persisted);
-        State::Send(session, self.persisted)
+        State::Fill(session, self.persisted)
+    }
+
+    /// Makes a request to a session. One that was opened ahead may have been refused for what has
+    /// changed since, so a refusal there counts as its end, and a start finds out what it means.
+    fn request_of_session(
+        &self,
+        step: Step,
+        session: &Session,
+        headers: Vec<(&str, String)>,
+        body: Body<'_>,
+    ) -> Result<Reply, Failure> {
+        match self.request(step, Method::Put, session.uri(), headers, body) {
+            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+                debug!("{}: {}", self.object.name, failure.message);
+                Ok(Reply::SessionGone)
+            }
+            other => other,
+        }
     }
 
     /// The session is no more, and what it had is lost.
     fn start_over(&mut self, step: Step) -> Next {
+        if self.ahead.take().is_some() {
+            // Nothing that went wrong: it was an attempt to save the start.
+            return Ok(self.start_after_all());
+        }
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
+        let begin = self.cargo.begin();
+        if begin > 0 {
+            let message = format!("{text}, and the first {begin} bytes cannot be had again");
+            return Err(Failure::lost(message));
+        }
         if self.lost_sessions >= PATIENCE {
             let message = format!("{text}, for the {PATIENCE}th time");
             return Err(Failure::new(ErrorKind::Protocol, message));
@@ -253,8 +392,17 @@ impl<'a> Upload<'a> {
         Ok(State::Start)
     }
 
+    /// Begins as any other upload, at once.
+    fn start_after_all(&mut self) -> State {
+        self.retried += 1;
+        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
+        self.note_persisted(0);
+        State::Start
+    }
+
     /// Cloud Storage says that the object is there: believes it when it is the right one.
     fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
+        self.claimed = true;
         let object = match Object::from_json(&answer.body) {
             Ok(object) => object,
             Err(error) => {
@@ -268,8 +416,13 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost.
+    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost, which
+    /// it cannot be before the end of a stream is known.
     fn identify(&mut self) -> Next {
+        if self.cargo.sum().is_none() {
+            let message = "another object has this name".to_owned();
+            return Err(Failure::new(ErrorKind::Conflict, message));
+        }
         let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
         match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
             Reply::Success(answer) => match Object::from_json(&answer.body) {
@@ -298,6 +451,9 @@ impl<'a> Upload<'a> {
 
     /// In what an object is not the one that was sent, if in anything.
     fn differences(&self, object: &Object) -> Option<String> {
+        let Some((size, crc32c)) = self.cargo.sum() else {
+            return Some("it was finished before its end was sent".to_owned());
+        };
         let mut differences = Vec::new();
         let mut compare = |what: &str, theirs: String, ours: String| {
             if theirs != ours {
@@ -307,8 +463,8 @@ impl<'a> Upload<'a> {
         };
         compare("bucket", object.bucket.clone(), self.bucket.name.clone());
         compare("name", object.name.clone(), self.object.name.clone());
-        compare("size", object.size.to_string(), self.content.size().to_string());
-        compare("CRC32C", object.crc32c.to_string(), self.content.crc32c().to_string());
+        compare("size", object.size.to_string(), size.to_string());
+        compare("CRC32C", object.crc32c.to_string(), crc32c.to_string());
         (!differences.is_empty()).then(|| differences.join(", "))
     }
 
@@ -348,24 +504,22 @@ impl<'a> Upload<'a> {
 
     /// Makes a request, and sorts what comes of it.
     fn request(
-        &mut self,
+        &self,
         step: Step,
         method: Method,
         url: &str,
-        mut headers: Vec<(&'static str, String)>,
+        mut headers: Vec<(&str, String)>,
         body: Body<'_>,
     ) -> Result<Reply, Failure> {
         if self.bucket.timing.interrupted() {
             return Err(self.interrupted());
         }
-        let timeout = self.deadline.saturating_duration_since(self.bucket.timing.now());
+        let tokens = &*self.bucket.tokens;
+        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
+        let timeout = self.left();
         if timeout.is_zero() {
             return Err(self.out_of_time());
         }
-        let credentials = |e: super::credentials::CredentialsError| {
-            Failure::new(ErrorKind::Credentials, e.to_string())
-        };
-        let token = self.bucket.tokens.token().map_err(credentials)?;
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
         let answer = match self.bucket.transport.exchange(&request) {
@@ -376,9 +530,10 @@ impl<'a> Upload<'a> {
             return self.sort(step, answer);
         }
         let refused = self.refused(step, &answer);
-        let Some(token) = token.filter(|_| !self.renewed) else { return Err(refused) };
-        self.renewed = true;
-        match self.bucket.tokens.renew(&token).map_err(credentials)? {
+        let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
+        self.renewed.set(true);
+        let renewed = tokens.renew(&token, self.left());
+        match renewed.map_err(|error| self.without_token(&error))? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
                 cause: Cause::Unauthorized,
@@ -388,10 +543,11 @@ impl<'a> Upload<'a> {
         }
     }
 
-    fn sort(&mut self, step: Step, answer: Answer) -> Result<Reply, Failure> {
+    fn sort(&self, step: Step, answer: Answer) -> Result<Reply, Failure> {
         match verdict(step, answer.status) {
             Verdict::Success => Ok(Reply::Success(answer)),
-            Verdict::Persisted => match persisted(answer.range.as_deref(), self.content.size()) {
+            Verdict::Persisted => match persisted(answer.range.as_deref(), self.cargo.extent().end)
+            {
                 Some(persisted) => Ok(Reply::Persisted(persisted)),
                 None => {
                     let range = printable(answer.range.unwrap_or_default().as_bytes());
@@ -429,9 +585,10 @@ impl<'a> Upload<'a> {
             TransportError::Stalled(_) => Cause::Stalled,
             TransportError::TimedOut => return Err(self.out_of_time()),
             TransportError::Interrupted => return Err(self.interrupted()),
-            TransportError::Tls(_) | TransportError::Protocol(_) | TransportError::Content(_) => {
+            TransportError::Tls(_) | TransportError::Protocol(_) => {
                 return Err(Failure::new(ErrorKind::Protocol, text));
             }
+            TransportError::Content(_) => return Err(Failure::new(ErrorKind::Source, text)),
         };
         Ok(Reply::Again(Fault { cause, retry_after: None, text }))
     }
@@ -459,7 +616,13 @@ impl<'a> Upload<'a> {
             }
             _ => None,
         };
-        Failure { kind: ErrorKind::Refused, status: Some(answer.status), message, hint }
+        Failure {
+            status: Some(answer.status),
+            // What may not be looked at is one object: others may still be made.
+            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::Look,
+            hint,
+            ..Failure::new(ErrorKind::Refused, message)
+        }
     }
 
     /// Waits before a request is made again; returns why.
@@ -468,7 +631,7 @@ impl<'a> Upload<'a> {
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.deadline.saturating_duration_since(self.bucket.timing.now()) {
+        if wait >= self.left() {
             return Err(self.out_of_time());
         }
         self.retried += 1;
@@ -482,18 +645,34 @@ impl<'a> Upload<'a> {
     fn note_persisted(&mut self, persisted: u64) {
         if persisted > self.persisted {
             self.back_off.reset();
+            self.renewed.set(false);
         }
         self.persisted = persisted;
         self.tally.observer.persisted(persisted);
     }
 
+    /// How much of the upload's time is left.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.timing.now())
+    }
+
+    fn without_token(&self, error: &CredentialsError) -> Failure {
+        match self.bucket.timing.interrupted() {
+            true => self.interrupted(),
+            false => Failure::new(ErrorKind::Credentials, error.to_string()),
+        }
+    }
+
     fn out_of_time(&self) -> Failure {
-        let given = self.deadline.saturating_duration_since(self.began);
+        let what = match self.cargo.begin() {
+            0 => "not finished".to_owned(),
+            begin => format!("the part from byte {begin} on was not finished"),
+        };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
             None => String::new(),
         };
-        let message = format!("not finished within {given:?}{last}");
+        let message = format!("{what} within {:?}{last}", self.timeout);
         let hint = "look at the network between here and Cloud Storage, or raise UPLOAD_TIMEOUT";
         Failure { hint: Some(hint.into()), ..Failure::new(ErrorKind::TimedOut, message) }
     }
@@ -507,7 +686,8 @@ impl<'a> Upload<'a> {
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
+        let unfinished = !self.tally.complete() && !self.claimed;
+        let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
             || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
@@ -527,6 +707,7 @@ impl<'a> Upload<'a> {
             message: failure.message,
             hint: failure.hint,
             status: failure.status,
+            bucket_refused: failure.bucket_refused,
             retried: self.retried,
             persisted: self.persisted,
             elapsed: self.elapsed(),
@@ -576,10 +757,11 @@ impl<'a> Tally<'a> {
         Self { observer, bytes, missing, complete: AtomicBool::new(false) }
     }
 
-    /// The content from `offset` on is about to be sent.
-    fn begin(&self, offset: u64, size: u64) {
-        self.missing.store(size - offset, Ordering::Relaxed);
-        if offset == size {
+    /// What lies from `offset` on is about to be sent: up to the object's end, where `total` says
+    /// where that is.
+    fn begin(&self, offset: u64, total: Option<u64>) {
+        self.missing.store(total.map_or(u64::MAX, |total| total - offset), Ordering::Relaxed);
+        if total == Some(offset) {
             self.complete.store(true, Ordering::Relaxed);
         }
     }
@@ -605,5 +787,7 @@ impl Observer for Tally<'_> {
     }
 }
 
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

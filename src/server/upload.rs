@@ -1,4 +1,6 @@
 //! The upload itself: an order becomes an object in the bucket, and its outcome an answer.
+//!
+//! What clients are told of an upload is told in the words of this file, wherever its bytes come from.
 
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -15,12 +17,15 @@ use super::order::Order;
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
 use crate::content::{RandomContent, Seed};
-use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, Prepared, UploadError, Uploaded};
 use crate::telemetry::Metrics;
 
 /// How soon a client should come back whose upload was interrupted: by then another instance
 /// has taken over.
 const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// The media type of random files.
+pub const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// All but the characters that RFC 3986 calls unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,11 +33,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The answer's body when the object is there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Created<'a> {
+pub(super) struct Created<'a> {
     #[serde(flatten)]
     object: &'a Object,
     uri: String,
-    seed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<String>,
     request_id: &'a str,
     resumed: u32,
     retried: u32,
@@ -40,15 +46,79 @@ struct Created<'a> {
     duration_seconds: f64,
 }
 
+impl<'a> Created<'a> {
+    /// `seed` is there for random bytes.
+    pub(super) fn of(uploaded: &'a Uploaded, id: &'a RequestId, seed: Option<Seed>) -> Self {
+        let object = &uploaded.object;
+        Self {
+            object,
+            uri: object.gs_uri(),
+            seed: seed.map(|seed| seed.to_string()),
+            request_id: id.as_str(),
+            resumed: uploaded.resumed,
+            retried: uploaded.retried,
+            bytes_sent: uploaded.bytes_sent,
+            duration_seconds: uploaded.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// A random file that is to be uploaded.
+enum File {
+    /// One that was not thought of before.
+    New(NewObject, RandomContent),
+    Prepared(Prepared),
+}
+
+impl File {
+    /// A prepared one if there is one, and the order does not say which it must be.
+    fn of(face: &Face, id: &RequestId, order: &Order) -> Self {
+        let (mut metadata, size) = (origin(id, order), order.size.as_u64());
+        let prepared = match order.key {
+            Some(_) => None,
+            None => face.uploader.prepared(&metadata, size),
+        };
+        if let Some(file) = prepared {
+            return Self::Prepared(file);
+        }
+        let (name, seed) = identity(&face.config, order);
+        metadata.insert("seed".to_owned(), seed.to_string());
+        let object = NewObject { name, content_type: CONTENT_TYPE.to_owned(), metadata };
+        Self::New(object, RandomContent::new(seed, size))
+    }
+
+    fn object(&self) -> &NewObject {
+        match self {
+            Self::New(object, _) => object,
+            Self::Prepared(file) => file.object(),
+        }
+    }
+
+    fn content(&self) -> &RandomContent {
+        match self {
+            Self::New(_, content) => content,
+            Self::Prepared(file) => file.content(),
+        }
+    }
+
+    fn upload(&self, face: &Face, observer: &dyn Observer) -> Result<Uploaded, UploadError> {
+        let timeout = face.config.upload_timeout;
+        match self {
+            Self::New(object, content) => face.uploader.upload(object, content, timeout, observer),
+            Self::Prepared(file) => face.uploader.upload_prepared(file, timeout, observer),
+        }
+    }
+}
+
 /// Uploads what was ordered. A panic below is an answer too, and costs no worker.
 pub(super) fn run(face: &Face, id: &RequestId, order: &Order) -> Reply {
-    let (name, seed) = identity(&face.config, order);
-    let content = RandomContent::new(seed, order.size.as_u64());
-    let object = new_object(name, id, order, seed);
+    let file = File::of(face, id, order);
+    let object = file.object();
+    let seed = file.content().seed();
     let began = Instant::now();
     let uploading = AssertUnwindSafe(|| {
         let observer = Watcher { metrics: &face.metrics, id, name: &object.name };
-        face.uploader.upload(&object, &content, face.config.upload_timeout, &observer)
+        file.upload(face, &observer)
     });
     match panic::catch_unwind(uploading) {
         Ok(Ok(uploaded)) => Ok(stored(face, id, order, seed, &uploaded)),
@@ -69,18 +139,11 @@ fn identity(config: &Config, order: &Order) -> (String, Seed) {
     }
 }
 
-fn new_object(name: String, id: &RequestId, order: &Order, seed: Seed) -> NewObject {
+/// What the object says about the request, fit for a header field.
+fn origin(id: &RequestId, order: &Order) -> BTreeMap<String, String> {
     let caller = order.caller.as_ref().map(|caller| ("uploaded-by", caller.to_string()));
-    let metadata = [("seed", seed.to_string()), ("request-id", id.to_string())];
-    NewObject {
-        name,
-        content_type: "application/octet-stream".to_owned(),
-        metadata: metadata
-            .into_iter()
-            .chain(caller)
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<BTreeMap<_, _>>(),
-    }
+    let origin = [("request-id", id.to_string())].into_iter().chain(caller);
+    origin.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Whether the object was there before: it has bytes, and none of them was sent. Where some were,
@@ -114,17 +177,7 @@ fn stored(face: &Face, id: &RequestId, order: &Order, seed: Seed, uploaded: &Upl
         durationSeconds = uploaded.elapsed.as_secs_f64();
         "{done} {}", object.gs_uri()
     );
-    let created = Created {
-        object,
-        uri: object.gs_uri(),
-        seed: seed.to_string(),
-        request_id: id.as_str(),
-        resumed: uploaded.resumed,
-        retried: uploaded.retried,
-        bytes_sent: uploaded.bytes_sent,
-        duration_seconds: uploaded.elapsed.as_secs_f64(),
-    };
-    let answer = Answer::json(201, &created)
+    let answer = Answer::json(201, &Created::of(uploaded, id, Some(seed)))
         .with_header("Location", &location(&face.config.endpoint, object));
     match replayed {
         true => answer.with_header("Idempotency-Replayed", "true"),
@@ -133,14 +186,19 @@ fn stored(face: &Face, id: &RequestId, order: &Order, seed: Seed, uploaded: &Upl
 }
 
 /// The object's URL in the JSON API, which is what Cloud Storage calls its `selfLink`.
-fn location(endpoint: &str, object: &Object) -> String {
+pub(super) fn location(endpoint: &str, object: &Object) -> String {
     let encode = |text| utf8_percent_encode(text, SEGMENT).to_string();
     let (bucket, name) = (encode(&object.bucket), encode(&object.name));
     format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
 }
 
 fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &UploadError) -> Problem {
-    let failure = Failure::of(error.kind(), order);
+    let failure = match (error.kind(), &order.key) {
+        (ErrorKind::Conflict, Some(_)) => {
+            Failure { problem: &problem::IDEMPOTENCY_KEY_REUSED, outcome: "key-reused" }
+        }
+        (kind, _) => Failure::of(kind),
+    };
     face.metrics.upload_ended(failure.outcome, error.elapsed);
     log::warn!(
         requestId = id.as_str(),
@@ -152,30 +210,17 @@ fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &Upload
         durationSeconds = error.elapsed.as_secs_f64();
         "failed to store {name}: {error}"
     );
-    let left = if error.absent { Left::None } else { Left::Unknown };
     let detail = match (error.kind(), &order.key) {
         (ErrorKind::Conflict, Some(_)) => format!(
             "The key was used before, for another upload: {error}. Nothing was stored or changed: \
              send the size of that time, or another key."
         ),
-        _ => format!("{error}. {}", left.sentence(name)),
+        _ => format!("{error}. {}", Left::by(error).sentence(name)),
     };
-    let problem = Problem::new(failure.problem, detail)
-        .with("object", left.member())
-        .with("name", name)
-        .with("retried", error.retried)
-        .with("persisted", error.persisted);
-    let problem = match error.status {
-        Some(status) => problem.with("storageStatus", status),
-        None => problem,
-    };
-    match error.kind() {
-        ErrorKind::Interrupted => problem.with_header("Retry-After", RETRY_AFTER_SECONDS),
-        _ => problem,
-    }
+    failure.told(name, error, detail)
 }
 
-fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem {
+pub(super) fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem {
     face.metrics.panicked();
     face.metrics.upload_ended("panicked", took);
     log::error!(requestId = id.as_str(), name = name; "the upload of {name} panicked");
@@ -189,38 +234,58 @@ fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem 
 }
 
 /// What a kind of upload error means to those outside.
-struct Failure {
-    problem: &'static problem::Kind,
+pub(super) struct Failure {
+    pub(super) problem: &'static problem::Kind,
     /// The metric's label.
-    outcome: &'static str,
+    pub(super) outcome: &'static str,
 }
 
 impl Failure {
-    fn of(kind: ErrorKind, order: &Order) -> Self {
+    pub(super) fn of(kind: ErrorKind) -> Self {
         let (problem, outcome) = match kind {
             ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused"),
-            ErrorKind::Conflict if order.key.is_some() => {
-                (&problem::IDEMPOTENCY_KEY_REUSED, "key-reused")
-            }
             ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict"),
             ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials"),
             ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),
             ErrorKind::TimedOut => (&problem::STORAGE_TIMED_OUT, "timed-out"),
             ErrorKind::Protocol => (&problem::STORAGE_UNINTELLIGIBLE, "unintelligible"),
+            ErrorKind::Source => (&problem::INTERNAL, "unreadable"),
+            ErrorKind::Lost => (&problem::STORAGE_LOST, "lost"),
         };
         Self { problem, outcome }
+    }
+
+    /// The problem that a client is told.
+    pub(super) fn told(&self, name: &str, error: &UploadError, detail: String) -> Problem {
+        let problem = Problem::new(self.problem, detail)
+            .with("object", Left::by(error).member())
+            .with("name", name)
+            .with("retried", error.retried)
+            .with("persisted", error.persisted);
+        let problem = match error.status {
+            Some(status) => problem.with("storageStatus", status),
+            None => problem,
+        };
+        match self.problem.status() {
+            503 => problem.with_header("Retry-After", RETRY_AFTER_SECONDS),
+            _ => problem,
+        }
     }
 }
 
 /// What a failed upload left in the bucket under its name.
 #[derive(Clone, Copy)]
-enum Left {
+pub(super) enum Left {
     None,
     /// The last word of Cloud Storage did not arrive, or was not understood.
     Unknown,
 }
 
 impl Left {
+    pub(super) fn by(error: &UploadError) -> Self {
+        if error.absent { Self::None } else { Self::Unknown }
+    }
+
     fn member(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -228,7 +293,7 @@ impl Left {
         }
     }
 
-    fn sentence(self, name: &str) -> String {
+    pub(super) fn sentence(self, name: &str) -> String {
         match self {
             Self::None => "No object was left behind.".to_owned(),
             Self::Unknown => {
@@ -239,10 +304,10 @@ impl Left {
 }
 
 /// Counts and logs what an upload does on its way.
-struct Watcher<'a> {
-    metrics: &'a Metrics,
-    id: &'a RequestId,
-    name: &'a str,
+pub(super) struct Watcher<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) id: &'a RequestId,
+    pub(super) name: &'a str,
 }
 
 impl Observer for Watcher<'_> {

@@ -2,18 +2,22 @@
 //! when they would have added up to it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use gcs_uploader::content::{Content, RandomContent, Seed};
+use gcs_uploader::content::{CHECKSUM_SETTLED, Content, ObjectPrefix, RandomContent, Seed, Source};
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
 use gcs_uploader::gcs::timing::Timing;
 use gcs_uploader::gcs::{
-    Bucket, Client, Endpoint, NewObject, Observer, Retry, UploadError, Uploaded, Uploader as _,
+    Ahead, Bucket, Client, Endpoint, NewObject, Observer, Prepared, Retry, UploadError, Uploaded,
+    Uploader as _, Window,
 };
+use gcs_uploader::telemetry::Metrics;
 
 /// How long an upload may take, on its own clock.
 pub const DEADLINE: Duration = Duration::from_secs(3600);
@@ -30,6 +34,34 @@ pub fn client(address: SocketAddr) -> Client {
         tokens: Arc::new(NoCredentials),
         timing: Arc::new(Hurry::default()),
     })
+}
+
+/// A client of the store at `address` with a session opened ahead, and with no more than that one:
+/// nothing else happens beside the upload.
+pub fn client_and_prepared(address: SocketAddr, size: u64) -> Option<(Client, Prepared)> {
+    if size < CHECKSUM_SETTLED {
+        return None;
+    }
+    let one = NonZeroUsize::MIN;
+    let ahead = Ahead {
+        sessions: one,
+        crew: one,
+        prefix: ObjectPrefix::default(),
+        content_type: "application/octet-stream".into(),
+    };
+    let bucket = client(address).bucket().clone();
+    let metrics = Arc::new(Metrics::new("test"));
+    let client = Client::with_sessions_ahead(bucket, ahead, metrics).unwrap();
+    let began = Instant::now();
+    let file = loop {
+        match client.prepared(&BTreeMap::new(), size) {
+            Some(file) => break file,
+            None => assert!(began.elapsed() < super::PATIENCE, "no session is opened ahead"),
+        }
+        std::thread::yield_now();
+    };
+    client.prepare_no_more();
+    Some((client, file))
 }
 
 /// An object of this name, without metadata of its own.
@@ -55,6 +87,45 @@ pub fn upload_content(
     observer: &dyn Observer,
 ) -> Result<Uploaded, UploadError> {
     client.upload(&object(name), content, DEADLINE, observer)
+}
+
+/// As [`upload_content`], with bytes that come once and are kept in a window.
+pub fn upload_stream(
+    client: &Client,
+    name: &str,
+    source: &mut dyn Source,
+    window: Window,
+) -> Result<Uploaded, UploadError> {
+    client.upload_stream(&object(name), source, window, DEADLINE, &())
+}
+
+/// Content that comes once, in pieces.
+pub struct Once<'a> {
+    pub content: &'a RandomContent,
+    /// How large the pieces are, at the most.
+    pub pieces: usize,
+    pub announced: Option<u64>,
+    /// At which offset it fails, if it does.
+    pub fails_at: Option<u64>,
+    /// How much of it has come.
+    pub read: u64,
+}
+
+impl Source for Once<'_> {
+    fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.fails_at.map_or(u64::MAX, |offset| offset - self.read);
+        if left == 0 {
+            return Err(io::Error::other("the source has failed"));
+        }
+        let most = buffer.len().min(self.pieces).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.content.read_at(self.read, &mut buffer[..most])?;
+        self.read += count as u64;
+        Ok(count)
+    }
 }
 
 /// A clock on which pauses take no time.

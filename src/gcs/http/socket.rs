@@ -110,18 +110,30 @@ impl Socket {
         }
     }
 
-    /// Writes what waits, and then the first `amount` bytes of the output.
+    /// Writes what waits and then the first `amount` bytes of the output, in one call where the kernel
+    /// takes it.
     fn write_out(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let limit = limit(timeout)?;
-        if limit != self.write_timeout {
-            self.stream.set_write_timeout(limit)?;
-            self.write_timeout = limit;
-        }
+        let began = Instant::now();
         let output = &self.buffers.output()[..amount];
-        let mut parts = [IoSlice::new(&self.waiting), IoSlice::new(output)];
-        let written = write_all(&self.stream, &mut parts);
+        let mut parts = &mut [IoSlice::new(&self.waiting), IoSlice::new(output)][..];
+        // Without those that are empty, so that nothing to write is no call.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let timeout = left(timeout, began).for_write();
+            let limit = limit(timeout)?;
+            if limit != self.write_timeout {
+                self.stream.set_write_timeout(limit)?;
+                self.write_timeout = limit;
+            }
+            match (&*self.stream).write_vectored(parts) {
+                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => IoSlice::advance_slices(&mut parts, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error, timeout.reason)),
+            }
+        }
         self.waiting.clear();
-        written.map_err(|error| timed_out(error, timeout.reason))
+        Ok(())
     }
 
     /// What the peer has still to take of what was written.
@@ -138,24 +150,25 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         if self.waiting.len() + amount >= GATHERED {
-            return self.write_out(amount, timeout.for_write());
+            return self.write_out(amount, timeout);
         }
         self.waiting.extend_from_slice(&self.buffers.output()[..amount]);
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let began = Instant::now();
         if !self.waiting.is_empty() {
-            self.write_out(0, timeout.for_write())?;
-        }
-        let timeout = timeout.for_read();
-        let limit = limit(timeout)?;
-        if limit != self.read_timeout {
-            self.stream.set_read_timeout(limit)?;
-            self.read_timeout = limit;
+            self.write_out(0, timeout)?;
         }
         let mut on_the_way = None;
         let count = loop {
+            let timeout = left(timeout, began).for_read();
+            let limit = limit(timeout)?;
+            if limit != self.read_timeout {
+                self.stream.set_read_timeout(limit)?;
+                self.read_timeout = limit;
+            }
             match self.read() {
                 Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
                     let before = on_the_way.replace(self.on_the_way());
@@ -188,19 +201,12 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// Writes all of them, in one call where the kernel takes it.
-fn write_all(mut stream: &TcpStream, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
-    // Without those that are empty, so that nothing to write is no call.
-    IoSlice::advance_slices(&mut parts, 0);
-    while !parts.is_empty() {
-        match stream.write_vectored(parts) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut parts, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// What is left of the whole time, of which one operation may take a part.
+fn left(timeout: NextTimeout, began: Instant) -> NextTimeout {
+    match timeout.after {
+        after if after.is_not_happening() => timeout,
+        after => NextTimeout { after: after.saturating_sub(began.elapsed()).into(), ..timeout },
     }
-    Ok(())
 }
 
 /// The time that one operation may take; none is without bound.
