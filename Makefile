@@ -73,10 +73,10 @@ bench-recovery: build ## Measure what faults cost: bytes sent over the object's 
 	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
 .PHONY: bench
-bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QUICK=1: in some minutes); needs wrk and curl
+bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QUICK=1: two short rounds); needs wrk and curl
 	cargo build --locked --release --manifest-path benches/rig/Cargo.toml
 	cd benches && GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader \
-	  .venv/bin/python -m compare $(if $(QUICK),--rounds 3 --seconds 2 --gib 1) $(BENCH_OPTIONS)
+	  .venv/bin/python -m compare $(if $(QUICK),--rounds 2 --seconds 2 --gib 1) $(BENCH_OPTIONS)
 
 .PHONY: bench-micro
 bench-micro: ## Measure generator, checksum and session overhead by themselves

@@ -76,6 +76,7 @@ OURS = Server(
     [BINARY, "serve", "--listen", "127.0.0.1:{PORT}", "--bucket", "bucket"],
     EMULATED,
 )
+AHEAD = Server("ours-ahead", "gcs-uploader, READY_SESSIONS=64", OURS.command, {**EMULATED, "READY_SESSIONS": "64"})
 FLASK = Server("flask", "Flask, 1 worker", gunicorn("--workers", "1"), EMULATED)
 FLASK_THREADS = Server(
     "flask-2x8",
@@ -85,7 +86,7 @@ FLASK_THREADS = Server(
 )
 PLAIN = Server("axum", "axum, ChaCha12", AXUM)
 TUNED = Server("axum-tuned", "axum, tuned", [*AXUM, "--tuned"])
-SERVERS = [OURS, FLASK, FLASK_THREADS, PLAIN, TUNED]
+SERVERS = [OURS, AHEAD, FLASK, FLASK_THREADS, PLAIN, TUNED]
 
 
 @dataclass

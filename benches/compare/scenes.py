@@ -1,7 +1,7 @@
 """What is asked of whom."""
 
 from .measure import Scene
-from .rivals import CURL, FLASK_THREADS, FLOOR_CRC, OURS, SERVERS, TOOLS, TUNED
+from .rivals import AHEAD, CURL, FLASK, FLASK_THREADS, FLOOR_CRC, OURS, PLAIN, TOOLS, TUNED
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -19,21 +19,22 @@ CROWD = Scene(
     health=True,
     settings=(("WORKERS", "256"),),
 )
-SIZES = {n: Scene(f"size-{n}", "", n, 8) for n in (KIB, 16 * KIB, 256 * KIB, MIB, 16 * MIB)}
+SIZES = {n: Scene(f"size-{n}", "", n, 8) for n in (KIB, 64 * KIB, MIB, 16 * MIB)}
 SCALE = {
     n: Scene(f"scale-{n}", "", KIB, n, settings=(("QUEUE_DEPTH", "512"),))
-    for n in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    for n in (1, 4, 16, 64, 128, 256)
 }
 
+ALL = [OURS, FLASK, FLASK_THREADS, PLAIN, TUNED]
 SERVED = [
-    (LARGE, SERVERS),
+    (LARGE, ALL),
     (LARGE_TLS, [OURS]),
     (SMALL[1], [OURS, TUNED]),
-    (SMALL[8], SERVERS),
+    (SMALL[8], ALL),
     (SMALL[32], [OURS, TUNED]),
     (SMALL_TLS, [OURS]),
-    (FAR, SERVERS),
-    (BUSY, SERVERS),
+    (FAR, [AHEAD, *ALL]),
+    (BUSY, ALL),
     (CROWD, [OURS]),
     *[(scene, [OURS, TUNED, FLASK_THREADS]) for scene in SIZES.values()],
     *[(scene, [OURS]) for scene in SCALE.values()],
@@ -48,7 +49,7 @@ TABLES = [
     (SMALL[8], TUNED),
     (SMALL[32], TUNED),
     (SMALL_TLS, None),
-    (FAR, FLASK_THREADS),
+    (FAR, OURS),
     (BUSY, TUNED),
     (CROWD, None),
 ]
