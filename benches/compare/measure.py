@@ -111,6 +111,9 @@ def measure(server, scene, seconds):
         took = time.monotonic() - began - QUIET
         busy = running.processor_seconds() - busy
         peak = running.peak_memory()
+    if health and not health["requests"]:
+        # Nobody was answered in all that time: that is how long it takes at least.
+        health["p50"] = health["p99"] = health["seconds"] * 1000
     uploads = after["objects"] - before["objects"]
     gib = (after["bytes"] - before["bytes"]) / GIB
     answered = result["requests"] - result["refused"]
@@ -119,8 +122,8 @@ def measure(server, scene, seconds):
         "mbs": gib * GIB / 1e6 / took,
         "cpu_gib": busy / gib if gib else None,
         "cpu_1000": busy / uploads * 1000 if uploads else None,
-        "p50": result["p50"],
-        "p99": result["p99"],
+        "p50": result["p50"] if answered else None,
+        "p99": result["p99"] if answered else None,
         "peak": peak,
         "connections": (after["connections"] - before["connections"]) / uploads * 1000 if uploads else None,
         "refused": result["refused"] + result["broken"],
