@@ -5,6 +5,7 @@
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
 //! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! The `ledger` knows what is under way and what lately was.
 //! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
 //! it all, `signals` what begins the end.
 //!
@@ -25,8 +26,11 @@ pub mod fuzz;
 mod head;
 mod idempotency;
 mod intake;
+mod ledger;
 mod metrics_door;
 mod order;
+mod pace;
+mod prefer;
 mod problem;
 mod query;
 mod queue;
@@ -36,7 +40,9 @@ mod route;
 pub mod signals;
 #[cfg(test)]
 mod tests;
+mod throughput;
 mod upload;
+mod upload_id;
 mod visitors;
 
 use std::io;
@@ -56,6 +62,7 @@ use connection::Limits;
 use door::{Door, Rules};
 use face::Face;
 use intake::Intake;
+use ledger::Ledger;
 use metrics_door::MetricsDoor;
 use queue::Queue;
 use route::Offer;
@@ -161,6 +168,7 @@ impl Server {
             uploader,
             metrics,
             intake: Arc::new(Intake::default()),
+            ledger: Arc::new(Ledger::new()),
         });
         Ok(Self { listener, address, metrics_listener, face, limits: Limits::DEFAULT })
     }

@@ -9,18 +9,20 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
-use super::exchange::Received;
+use super::exchange::Client;
 use super::face::Face;
 use super::intake::Admission;
+use super::ledger::Underway;
 use super::order::Order;
 use super::upload;
 
 /// An upload that was taken in.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) received: Received,
+    pub(super) client: Client,
     pub(super) order: Order,
-    /// Held until the client has been answered.
+    pub(super) underway: Underway,
+    /// Held until the client has been answered, or until the end if it was long before.
     pub(super) admission: Admission,
 }
 
@@ -97,14 +99,14 @@ fn work(face: &Arc<Face>) {
 }
 
 fn serve(face: &Arc<Face>, job: Job) {
-    let Job { received, order, admission } = job;
+    let Job { client, order, underway, admission } = job;
     if face.intake.may_begin() {
         face.metrics.worker_began();
-        let reply = upload::run(face, &received.id, &order);
+        let reply = upload::run(face, client.id(), &order, &underway);
         face.metrics.worker_ended();
-        face.answer(received, reply);
+        face.conclude(client, underway, reply);
     } else {
-        face.answer(received, Err(super::face::draining()));
+        face.conclude(client, underway, Err(super::face::draining()));
     }
     drop(admission);
 }

@@ -3,6 +3,7 @@
 use tiny_http::Method;
 
 use super::problem::{self, Problem, quoted};
+use super::upload_id::UploadId;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,14 +12,23 @@ pub(super) enum Route {
     Ready,
     Metrics,
     UploadRandom,
+    Uploads,
+    Upload(UploadId),
 }
 
-const ROUTES: [(&str, Route); 4] = [
+const ROUTES: [(&str, Route); 5] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
     ("/api/upload-random", Route::UploadRandom),
+    ("/api/uploads", Route::Uploads),
 ];
+
+/// What the path of one upload begins with.
+const UPLOAD: &str = "/api/uploads/";
+
+/// That path for a person, and as a metric's label.
+const ANY_UPLOAD: &str = "/api/uploads/{id}";
 
 /// What a listener has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,34 +51,41 @@ impl Offer {
 
     fn paths(self) -> String {
         let paths = ROUTES.iter().filter(|&&(_, route)| self.has(route)).map(|&(path, _)| path);
-        paths.collect::<Vec<_>>().join(", ")
+        let any_upload = self.has(Route::Uploads).then_some(ANY_UPLOAD);
+        paths.chain(any_upload).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
-        ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route)
+        let known = ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route);
+        known.or_else(|| path.strip_prefix(UPLOAD).and_then(UploadId::parse).map(Self::Upload))
     }
 
     /// Asked for by machines, every few seconds.
     pub(super) fn is_probe(self) -> bool {
-        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+        match self {
+            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => true,
+            Self::UploadRandom => false,
+        }
     }
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::UploadRandom => "POST",
+            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => {
+                "GET, HEAD"
+            }
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => {
+            Self::UploadRandom => *method == Method::Post,
+            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => {
                 matches!(method, Method::Get | Method::Head)
             }
-            Self::UploadRandom => *method == Method::Post,
         }
     }
 }
@@ -103,7 +120,8 @@ pub(super) fn split(target: &str) -> (&str, Option<&str>) {
 
 /// The path as a metric's label: one of ours, or `other`.
 pub(super) fn path_label(path: &str) -> &'static str {
-    ROUTES.iter().find(|(known, _)| *known == path).map_or("other", |(known, _)| known)
+    let known = ROUTES.iter().find(|(known, _)| *known == path).map(|(known, _)| *known);
+    known.or_else(|| Route::at(path).map(|_| ANY_UPLOAD)).unwrap_or("other")
 }
 
 /// The method as a metric's label: a standard one, or `other`.

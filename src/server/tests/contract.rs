@@ -178,7 +178,8 @@ fn unknown_paths_are_404() {
     reply.assert_problem(json!({
         "type": "not-found", "title": "No such path", "status": 404,
         "detail": "There is nothing at \"/api/health/\"; there is \
-            /api/health, /api/ready, /metrics, /api/upload-random.",
+            /api/health, /api/ready, /metrics, /api/upload-random, /api/uploads, \
+            /api/uploads/{id}.",
     }));
     for target in ["/", "/api", "/api/Health", "//api/health", "/api/../metrics", "*", "/%00"] {
         assert_eq!(server.ask(&format!("GET {target}")).status, 404, "{target}");

@@ -6,6 +6,7 @@ mod contract;
 mod draining;
 mod failures;
 mod load;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
