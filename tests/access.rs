@@ -171,11 +171,11 @@ fn a_token_is_asked_for_before_all_else() {
 }
 
 #[test]
-fn health_and_readiness_and_metrics_stay_open() {
+fn health_and_readiness_and_metrics_and_the_page_stay_open() {
     let tokens = Tokens::of(&[&token("ci").line]);
     let store = Store::emulator();
     let server = tokens.server(&store);
-    for path in ["/api/health", "/api/ready", "/metrics"] {
+    for path in ["/api/health", "/api/ready", "/metrics", "/"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
 }

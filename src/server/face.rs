@@ -16,6 +16,7 @@ use super::exchange::{Client, Received};
 use super::intake::{Admission, Intake};
 use super::ledger::{Ledger, Ordered, Overview, REMEMBERED, Underway};
 use super::order::Order;
+use super::page;
 use super::prefer::Answered;
 use super::problem::{self, Problem};
 use super::queue::{Job, Queue};
@@ -95,8 +96,9 @@ impl Face {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
+            Ok(Route::Page) => return Decision::Answer(Ok(page::answer())),
             Ok(Route::Uploads) => return Decision::Answer(self.uploads(received)),
-            Ok(Route::Upload(id)) => return Decision::Answer(self.upload(received, id)),
+            Ok(Route::UploadById(id)) => return Decision::Answer(self.upload(received, id)),
             Ok(Route::UploadRandom) => Order::of(received, query, &self.config),
             Err(problem) => Err(problem),
         };

@@ -5,7 +5,7 @@
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
 //! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
-//! The `ledger` knows what is under way and what lately was.
+//! The `ledger` knows what is under way and what lately was, and the `page` shows it to people.
 //! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
 //! it all, `signals` what begins the end.
 //!
@@ -30,6 +30,7 @@ mod ledger;
 mod metrics_door;
 mod order;
 mod pace;
+mod page;
 mod prefer;
 mod problem;
 mod query;

@@ -13,15 +13,17 @@ pub(super) enum Route {
     Metrics,
     UploadRandom,
     Uploads,
-    Upload(UploadId),
+    UploadById(UploadId),
+    Page,
 }
 
-const ROUTES: [(&str, Route); 5] = [
+const ROUTES: [(&str, Route); 6] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
     ("/api/upload-random", Route::UploadRandom),
     ("/api/uploads", Route::Uploads),
+    ("/", Route::Page),
 ];
 
 /// What the path of one upload begins with.
@@ -60,30 +62,40 @@ impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
         let known = ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route);
-        known.or_else(|| path.strip_prefix(UPLOAD).and_then(UploadId::parse).map(Self::Upload))
+        known.or_else(|| path.strip_prefix(UPLOAD).and_then(UploadId::parse).map(Self::UploadById))
     }
 
     /// Asked for by machines, every few seconds.
     pub(super) fn is_probe(self) -> bool {
         match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => true,
-            Self::UploadRandom => false,
+            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::UploadById(_) => {
+                true
+            }
+            Self::UploadRandom | Self::Page => false,
         }
     }
 
     fn allow(self) -> &'static str {
         match self {
             Self::UploadRandom => "POST",
-            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => {
-                "GET, HEAD"
-            }
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::Uploads
+            | Self::UploadById(_)
+            | Self::Page => "GET, HEAD",
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
             Self::UploadRandom => *method == Method::Post,
-            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::Upload(_) => {
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::Uploads
+            | Self::UploadById(_)
+            | Self::Page => {
                 matches!(method, Method::Get | Method::Head)
             }
         }
