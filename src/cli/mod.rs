@@ -5,8 +5,11 @@ mod check;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod logging;
+mod progress;
 mod serve;
 mod settings;
+mod stdin;
+mod stop;
 mod storage;
 mod terminal;
 mod token;

@@ -18,6 +18,7 @@ pub(super) fn drain(face: &Face) -> usize {
     }
     let left = face.intake.wait_until_idle(began + timeout);
     // Also with none left: whoever holds the uploader learns that it is over.
+    face.intake.interrupt();
     face.uploader.interrupt();
     if left > 0 {
         log::warn!("interrupting {left} uploads: they did not finish within {timeout:?}");

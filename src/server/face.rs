@@ -13,13 +13,14 @@ use super::Config;
 use super::access_log;
 use super::answer::Answer;
 use super::exchange::{Client, Received};
+use super::file_order::FileOrder;
 use super::intake::{Admission, Intake};
 use super::ledger::{Ledger, Ordered, Overview, REMEMBERED, Underway};
 use super::order::Order;
 use super::page;
 use super::prefer::Answered;
 use super::problem::{self, Problem};
-use super::queue::{Job, Queue};
+use super::queue::{Job, Queue, Work};
 use super::route::{self, Route};
 use super::upload_id::UploadId;
 use crate::gcs::Uploader;
@@ -48,7 +49,7 @@ pub(super) struct Face {
 /// What is to be done about a request.
 enum Decision {
     Answer(Reply),
-    Upload(Order),
+    Upload(Work),
 }
 
 impl Face {
@@ -56,7 +57,7 @@ impl Face {
     pub(super) fn serve(&self, received: Received) {
         match self.decide(&received) {
             Decision::Answer(reply) => self.answer(received, reply),
-            Decision::Upload(order) => self.submit(received, order),
+            Decision::Upload(work) => self.submit(received, work),
         }
     }
 
@@ -92,40 +93,41 @@ impl Face {
 
     fn decide(&self, received: &Received) -> Decision {
         let (path, query) = route::split(&received.target);
-        let order = match route::route(&received.method, path, self.config.offer()) {
+        let work = match route::route(&received.method, path, self.config.offer()) {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
             Ok(Route::Page) => return Decision::Answer(Ok(page::answer())),
             Ok(Route::Uploads) => return Decision::Answer(self.uploads(received)),
             Ok(Route::UploadById(id)) => return Decision::Answer(self.upload(received, id)),
-            Ok(Route::UploadRandom) => Order::of(received, query, &self.config),
+            Ok(Route::Upload) => FileOrder::of(received, path, query, &self.config).map(Work::File),
+            Ok(Route::UploadRandom) => Order::of(received, query, &self.config).map(Work::Random),
             Err(problem) => Err(problem),
         };
-        match order {
-            Ok(order) => Decision::Upload(order),
+        match work {
+            Ok(work) => Decision::Upload(work),
             Err(problem) => Decision::Answer(Err(problem)),
         }
     }
 
     /// Puts an upload into the queue; refused, it is answered at once.
-    fn submit(&self, received: Received, order: Order) {
+    fn submit(&self, received: Received, work: Work) {
         let Some(admission) = self.intake.enter() else {
             return self.answer(received, Err(draining()));
         };
         let underway = self.ledger.enter(Ordered {
             request_id: received.id.clone(),
-            caller: order.caller.clone(),
-            size: Some(order.size.as_u64()),
+            caller: work.caller().cloned(),
+            size: work.size(),
         });
-        match order.answered {
-            Answered::AtTheEnd => self.queue_up(received, order, underway, admission),
-            Answered::AtOnce => self.queue_up_and_answer(received, order, underway, admission),
+        match work.answered() {
+            Answered::AtTheEnd => self.queue_up(received, work, underway, admission),
+            Answered::AtOnce => self.queue_up_and_answer(received, work, underway, admission),
         }
     }
 
-    fn queue_up(&self, received: Received, order: Order, underway: Underway, admission: Admission) {
-        let job = Job { client: Client::Waits(Box::new(received)), order, underway, admission };
+    fn queue_up(&self, received: Received, work: Work, underway: Underway, admission: Admission) {
+        let job = Job { client: Client::Waits(Box::new(received)), work, underway, admission };
         if let Err(job) = self.queue.offer(job)
             && let Client::Waits(received) = job.client
         {
@@ -137,13 +139,13 @@ impl Face {
     fn queue_up_and_answer(
         &self,
         received: Received,
-        order: Order,
+        work: Work,
         underway: Underway,
         admission: Admission,
     ) {
         let (id, view) = (underway.id(), underway.view());
         let client = Client::Looks(received.id.clone());
-        let reply = match self.queue.offer(Job { client, order, underway, admission }) {
+        let reply = match self.queue.offer(Job { client, work, underway, admission }) {
             Ok(()) => Ok(Answer::json(202, &view)
                 .with_header("Location", &format!("/api/uploads/{id}"))
                 .with_header("Preference-Applied", "respond-async")),

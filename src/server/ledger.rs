@@ -49,8 +49,8 @@ struct Entry {
     size: Option<u64>,
     since: SystemTime,
     arrived: Instant,
-    /// The object's name, from when a worker has the upload.
-    name: OnceLock<String>,
+    /// The object's name, from when a worker has the upload; of a form, the name of the last file.
+    name: Mutex<Option<String>>,
     bytes_sent: AtomicU64,
     bytes_persisted: AtomicU64,
     resumed: AtomicU32,
@@ -98,7 +98,7 @@ impl Ledger {
             size: ordered.size,
             since: SystemTime::now(),
             arrived: now,
-            name: OnceLock::new(),
+            name: Mutex::default(),
             bytes_sent: AtomicU64::new(0),
             bytes_persisted: AtomicU64::new(0),
             resumed: AtomicU32::new(0),
@@ -165,8 +165,7 @@ impl Underway {
     /// A worker has it, and puts it into the bucket under this name.
     pub(super) fn begins(&self, name: &str) {
         *self.entry.pace() = Pace::new(Instant::now());
-        // It has one name for all of its life: a second one would be the same.
-        let _ = self.entry.name.set(name.to_owned());
+        *self.entry.name() = Some(name.to_owned());
     }
 
     /// This many more bytes were handed to the network.
@@ -230,14 +229,19 @@ impl Entry {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn name(&self) -> MutexGuard<'_, Option<String>> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn view(&self, now: Instant) -> View {
+        let name = self.name().clone();
         let end = self.end.get();
         let bytes_sent = self.bytes_sent.load(Ordering::Relaxed);
         let outcome = end.map(|end| {
             let body = serde_json::from_slice(&end.body).unwrap_or_default();
             if end.is_success() { Outcome::Result(body) } else { Outcome::Problem(body) }
         });
-        let state = match (&outcome, self.name.get()) {
+        let state = match (&outcome, &name) {
             (Some(Outcome::Result(_)), _) => State::Stored,
             (Some(Outcome::Problem(_)), _) => State::Failed,
             (None, Some(_)) => State::Running,
@@ -246,7 +250,7 @@ impl Entry {
         View {
             id: self.id.to_string(),
             state,
-            name: self.name.get().cloned(),
+            name,
             size: self.size,
             bytes_sent,
             bytes_persisted: self.bytes_persisted.load(Ordering::Relaxed),

@@ -6,6 +6,11 @@
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
 //! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
 //! The `ledger` knows what is under way and what lately was, and the `page` shows it to people.
+//!
+//! A client's own file comes with the request: `file_order` judges its head, and `file_upload` reads
+//! the `body` from the connection while it uploads, through `chunked` and `multipart` where it is so
+//! coded, and holds it to the `checksums` that were stated.
+//!
 //! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
 //! it all, `signals` what begins the end.
 //!
@@ -15,12 +20,19 @@
 pub mod access;
 mod access_log;
 mod answer;
+mod body;
+mod bytes;
 mod ceilings;
+mod checksums;
+mod chunked;
 mod connection;
+mod disposition;
 mod door;
 mod drain;
 mod exchange;
 mod face;
+mod file_order;
+mod file_upload;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;
@@ -28,9 +40,11 @@ mod idempotency;
 mod intake;
 mod ledger;
 mod metrics_door;
+mod multipart;
 mod order;
 mod pace;
 mod page;
+mod parameters;
 mod prefer;
 mod problem;
 mod query;
@@ -56,7 +70,7 @@ use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 use crate::content::{ByteSize, ObjectPrefix};
-use crate::gcs::Uploader;
+use crate::gcs::{Uploader, Window};
 use crate::telemetry::Metrics;
 use access::Access;
 use connection::Limits;
@@ -85,8 +99,10 @@ pub struct Config {
     pub max_connections: NonZeroUsize,
     /// The size of an upload that names none.
     pub upload_size: ByteSize,
-    /// The largest size that an upload may name.
+    /// The largest size that an upload may name, or a file have.
     pub max_upload_size: ByteSize,
+    /// How much of a client's file is kept by each worker that uploads one.
+    pub upload_window: Window,
     /// What the objects' names begin with.
     pub object_prefix: ObjectPrefix,
     /// The bucket that objects go to; said in the log.

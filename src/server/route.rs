@@ -1,4 +1,5 @@
-//! Which path and method mean what. Paths match exactly, byte for byte.
+//! Which path and method mean what. Paths match exactly, byte for byte; that of an upload may go on
+//! with a name.
 
 use tiny_http::Method;
 
@@ -11,23 +12,28 @@ pub(super) enum Route {
     Health,
     Ready,
     Metrics,
+    Upload,
     UploadRandom,
     Uploads,
     UploadById(UploadId),
     Page,
 }
 
-const ROUTES: [(&str, Route); 6] = [
+/// What a file's own name may follow, as `curl -T` has it.
+const BEFORE_NAME: &str = "/api/upload/";
+
+const ROUTES: [(&str, Route); 7] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
+    ("/api/upload", Route::Upload),
     ("/api/upload-random", Route::UploadRandom),
     ("/api/uploads", Route::Uploads),
     ("/", Route::Page),
 ];
 
 /// What the path of one upload begins with.
-const UPLOAD: &str = "/api/uploads/";
+const BEFORE_ID: &str = "/api/uploads/";
 
 /// That path for a person, and as a metric's label.
 const ANY_UPLOAD: &str = "/api/uploads/{id}";
@@ -61,8 +67,14 @@ impl Offer {
 impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
-        let known = ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route);
-        known.or_else(|| path.strip_prefix(UPLOAD).and_then(UploadId::parse).map(Self::UploadById))
+        let known = find(path).map(|&(_, route)| route);
+        let id = || path.strip_prefix(BEFORE_ID).and_then(UploadId::parse);
+        known.or_else(|| id().map(Self::UploadById))
+    }
+
+    /// Whether a request by this method has a body that is read.
+    pub(super) fn takes_body(self, method: &str) -> bool {
+        self == Self::Upload && matches!(method, "POST" | "PUT")
     }
 
     /// Asked for by machines, every few seconds.
@@ -71,12 +83,13 @@ impl Route {
             Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::UploadById(_) => {
                 true
             }
-            Self::UploadRandom | Self::Page => false,
+            Self::Upload | Self::UploadRandom | Self::Page => false,
         }
     }
 
     fn allow(self) -> &'static str {
         match self {
+            Self::Upload => "POST, PUT",
             Self::UploadRandom => "POST",
             Self::Health
             | Self::Ready
@@ -98,8 +111,19 @@ impl Route {
             | Self::Page => {
                 matches!(method, Method::Get | Method::Head)
             }
+            Self::Upload => matches!(method, Method::Post | Method::Put),
         }
     }
+}
+
+fn find(path: &str) -> Option<&'static (&'static str, Route)> {
+    let path = if path.starts_with(BEFORE_NAME) { BEFORE_NAME.trim_end_matches('/') } else { path };
+    ROUTES.iter().find(|(known, _)| *known == path)
+}
+
+/// The name, still encoded, that an upload's path ends with; empty if it ends with none.
+pub(super) fn name_in(path: &str) -> &str {
+    path.strip_prefix(BEFORE_NAME).unwrap_or_default()
 }
 
 /// The route that a request takes.
@@ -132,7 +156,7 @@ pub(super) fn split(target: &str) -> (&str, Option<&str>) {
 
 /// The path as a metric's label: one of ours, or `other`.
 pub(super) fn path_label(path: &str) -> &'static str {
-    let known = ROUTES.iter().find(|(known, _)| *known == path).map(|(known, _)| *known);
+    let known = find(path).map(|(known, _)| *known);
     known.or_else(|| Route::at(path).map(|_| ANY_UPLOAD)).unwrap_or("other")
 }
 
@@ -170,6 +194,21 @@ mod tests {
         ] {
             assert_eq!(split(target), (path, query), "{target}");
         }
+    }
+
+    #[test]
+    fn the_path_of_an_upload_may_end_with_a_name() {
+        for (path, name) in [
+            ("/api/upload", ""),
+            ("/api/upload/", ""),
+            ("/api/upload/a.pdf", "a.pdf"),
+            ("/api/upload/a/%C3%A4", "a/%C3%A4"),
+            ("/api/upload/../health", "../health"),
+        ] {
+            assert_eq!((Route::at(path), name_in(path)), (Some(Route::Upload), name), "{path}");
+            assert_eq!(path_label(path), "/api/upload");
+        }
+        assert_eq!(Route::at("/api/uploadx"), None);
     }
 
     #[test]

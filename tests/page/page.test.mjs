@@ -235,20 +235,79 @@ test("it asks for nothing while nobody looks, and at once when somebody does aga
   await says(it.page.locator("#finished-count"), "1");
 });
 
-test("files that are dropped and cannot be uploaded are told so in the API's words", async (t) => {
+/** Drops files of these names and sizes onto the page. */
+async function drop(page, files) {
+  const data = await page.evaluateHandle((all) => {
+    const transfer = new DataTransfer();
+    for (const [name, size] of Object.entries(all)) {
+      transfer.items.add(new File([new Uint8Array(size).fill(97)], name, { type: "text/plain" }));
+    }
+    return transfer;
+  }, files);
+  await page.dispatchEvent("#drop", "drop", { dataTransfer: data });
+}
+
+const ofName = (list, name) => list.filter({ hasText: name });
+
+test("files that are dropped are uploaded under their names", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
-  const data = await it.page.evaluateHandle(() => {
-    const transfer = new DataTransfer();
-    transfer.items.add(new File(["one"], "one.txt", { type: "text/plain" }));
-    transfer.items.add(new File(["two"], "two.txt", { type: "text/plain" }));
-    return transfer;
-  });
-  await it.page.dispatchEvent("#drop", "drop", { dataTransfer: data });
-  const { title, detail } = await (await fetch(`${server.url}/api/upload?name=one.txt`, { method: "POST" })).json();
-  for (const name of ["one.txt", "two.txt"]) {
-    await says(fromHere(it.page).filter({ hasText: name }), "failed", title, detail);
+  const files = { "one.txt": 3, "zwei ü.txt": 70_000, "three.txt": 5_000_000, "four.txt": 0, "five.txt": 1 };
+  await drop(it.page, files);
+  for (const name of Object.keys(files)) await says(ofName(fromHere(it.page), name), "stored");
+  await says(it.page.locator("#finished-count"), "5");
+  const { finished: uploads } = await server.ask("/api/uploads");
+  const stored = Object.fromEntries(uploads.map(({ name, result }) => [name, result.size]));
+  assert.deepEqual(stored, files);
+  assert.ok(uploads.every(({ result }) => result.contentType === "text/plain"));
+  for (const { name, result } of uploads) {
+    for (const list of [fromHere(it.page), finished(it.page)]) await says(ofName(list, name), result.crc32c, result.uri);
   }
+});
+
+test("files that are chosen are uploaded", async (t) => {
+  const server = await serve(t);
+  const it = await open(t, browser, server);
+  await it.page.setInputFiles("#files", [
+    { name: "a.pdf", mimeType: "application/pdf", buffer: Buffer.from("a") },
+    { name: "b.pdf", mimeType: "application/pdf", buffer: Buffer.from("b") },
+  ]);
+  for (const name of ["a.pdf", "b.pdf"]) await says(ofName(fromHere(it.page), name), "stored", `gs://demo-bucket/${name}`);
+});
+
+test("a name that is taken is told in the API's words", async (t) => {
+  const server = await serve(t);
+  const it = await open(t, browser, server);
+  await drop(it.page, { "one.txt": 3 });
+  await says(fromHere(it.page), "stored");
+  await drop(it.page, { "one.txt": 4 });
+  await says(fromHere(it.page), "failed");
+  const { finished: [{ problem }] } = await server.ask("/api/uploads");
+  assert.equal(problem.status, 409);
+  await says(fromHere(it.page), problem.title, problem.detail);
+});
+
+test("a file that is too large is told in the API's words, however large it is", async (t) => {
+  const server = await serve(t, ["--emulator", "--max-upload-size", "1MiB"]);
+  const it = await open(t, browser, server);
+  for (const size of [2 ** 20 + 1, 30_000_000]) {
+    await drop(it.page, { [`${size}.bin`]: size });
+    await says(ofName(fromHere(it.page), `${size}.bin`), "Size too large", `The body has ${size} bytes`);
+  }
+});
+
+test("the progress of a file is shown, and it can be cancelled", async (t) => {
+  const holding = await store(t, hold);
+  const server = await serve(t, holding.settings);
+  const it = await open(t, browser, server);
+  await drop(it.page, { "long.bin": 50_000_000 });
+  const bar = fromHere(it.page).getByRole("progressbar", { name: "Progress of long.bin" });
+  await it.page.waitForFunction(() => document.querySelector("#mine progress").value > 0);
+  const part = await bar.evaluate((progress) => progress.value);
+  assert.ok(part > 0 && part < 1, "the store takes nothing, so it stands still");
+  await says(inFlight(it.page), "long.bin", "running");
+  await it.page.getByRole("button", { name: "Cancel long.bin" }).click();
+  await says(fromHere(it.page), "failed", "Cancelled");
 });
 
 for (const [how, options] of Object.entries({

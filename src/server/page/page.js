@@ -176,13 +176,15 @@ class Line {
     this.item.classList.add("ended");
   }
 
-  stored(object, meta) {
+  // A form's files are several objects of one upload.
+  stored(result, meta) {
     this.ends();
     this.stands("stored", meta);
-    this.more.replaceChildren(
-      fact("CRC32C", object.crc32c, `Copy the checksum of ${object.name}`),
-      fact("URI", object.uri, `Copy the URI of ${object.name}`),
-    );
+    const facts = (result.uploads ?? [result]).flatMap(({ name, crc32c, uri }) => [
+      fact("CRC32C", crc32c, `Copy the checksum of ${name}`),
+      fact("URI", uri, `Copy the URI of ${name}`),
+    ]);
+    this.more.replaceChildren(...facts);
   }
 
   failed(problem, meta) {
@@ -421,14 +423,17 @@ function showFinished(uploads) {
   show(finished, byId("finished"), uploads, (line, upload, isNew) => {
     if (!isNew) return;
     say(line.name, upload.name ?? "Not begun");
+    const size = upload.result?.size ?? upload.size;
+    const generation = upload.result?.generation;
     const how = [
-      upload.size === undefined ? "" : bytes(upload.result?.size ?? upload.size),
+      size === undefined ? `${bytes(upload.bytesSent)} sent` : bytes(size),
       duration(upload.durationSeconds),
       ...faults(upload),
       `at ${time(upload.ended)}`,
       upload.caller ? `by ${upload.caller}` : "",
+      generation ? `generation ${generation}` : "",
     ].filter(Boolean).join(" · ");
-    if (upload.result) line.stored(upload.result, `${how} · generation ${upload.result.generation}`);
+    if (upload.result) line.stored(upload.result, how);
     else line.failed(upload.problem, how);
   });
   say(byId("finished-count"), String(uploads.length));

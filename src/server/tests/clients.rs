@@ -34,7 +34,7 @@ fn what_is_refused_is_a_problem_like_any_other() {
     let reply = last_answer(&server, &text);
     reply.assert_problem(json!({
         "type": "body-too-large", "title": "Request body too large", "status": 413,
-        "detail": "No request here has a body; one of up to 65536 bytes is ignored.",
+        "detail": "This request has no body; one of up to 65536 bytes is ignored.",
         "maximum": 65_536,
     }));
     assert_eq!(reply.header("x-request-id"), "my-1");

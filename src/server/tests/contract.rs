@@ -191,7 +191,7 @@ fn unknown_paths_are_404() {
     reply.assert_problem(json!({
         "type": "not-found", "title": "No such path", "status": 404,
         "detail": "There is nothing at \"/api/health/\"; there is \
-            /api/health, /api/ready, /metrics, /api/upload-random, /api/uploads, /, \
+            /api/health, /api/ready, /metrics, /api/upload, /api/upload-random, /api/uploads, /, \
             /api/uploads/{id}.",
     }));
     for target in

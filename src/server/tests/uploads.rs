@@ -152,6 +152,46 @@ fn what_was_refused_was_never_in_flight() {
 }
 
 #[test]
+fn a_clients_own_file_is_shown_like_any_other() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    client
+        .send("POST /api/upload?name=a.txt HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+    let answer = client.receive();
+    let uploads = server.ask("GET /api/uploads").json();
+    assert_eq!(
+        settled(uploads["finished"][0].clone()),
+        json!({
+            "state": "stored", "name": "in box/a.txt", "size": 5, "bytesSent": 0,
+            "bytesPersisted": 0, "resumed": 0, "retried": 0,
+            "requestId": answer.header("x-request-id"), "result": answer.json(),
+        })
+    );
+}
+
+#[test]
+fn a_form_is_one_upload_with_all_of_its_files_in_the_result() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    let file = |name| {
+        format!("--b\r\nContent-Disposition: form-data; name=f; filename={name}\r\n\r\nx\r\n")
+    };
+    let body = format!("{}{}--b--\r\n", file("one"), file("two"));
+    let length = body.len();
+    client.send(&format!(
+        "POST /api/upload HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nPrefer: respond-async\r\n\r\n{body}"
+    ));
+    let answer = client.receive();
+    assert_eq!(answer.status, 201, "whoever sends a file stays until it is sent");
+    let uploads = server.ask("GET /api/uploads").json();
+    let [upload] = &uploads["finished"].as_array().unwrap()[..] else { panic!("{uploads}") };
+    assert_eq!((&upload["name"], &upload["size"]), (&json!("in box/two"), &json!(null)));
+    assert_eq!(upload["result"], answer.json());
+    assert_eq!(upload["result"]["uploads"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn of_a_thousand_uploads_the_last_hundred_are_remembered() {
     let server = run(Plan::Store);
     let first = post_async(&server, "/api/upload-random?size=1");
