@@ -33,6 +33,8 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("WORKERS", "0", "write 1 to 4096"),
         ("WORKERS", "many", "write 1 to 4096"),
         ("QUEUE_DEPTH", "-1", "write 0 to 65536"),
+        ("READY_SESSIONS", "-1", "write 0 to 4096"),
+        ("READY_SESSIONS", "all", "write 0 to 4096"),
         ("MAX_CONNECTIONS", "0", "write 1 to 65536"),
         ("UPLOAD_SIZE", "1.5MiB", "1MiB"),
         ("UPLOAD_SIZE", "6TiB", "at most 5TiB"),
@@ -44,6 +46,10 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("METRICS_ADDR", "9090", "invalid socket address"),
         ("API_TOKENS_FILE", "", "\"\" makes no sense"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json", "the file cannot be read"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/dev/null", "is not a file"),
+        ("GCE_METADATA_HOST", "http://metadata", "HOST or HOST:PORT"),
+        ("RUST_LOG", "gcs=loud", "write a level"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");
         let said = refused(&[bucket, (variable, value)], &[]);
@@ -116,6 +122,7 @@ fn every_setting_stands_in_the_help_with_its_variable_and_default() {
         ("WORKERS", "32"),
         ("QUEUE_DEPTH", "128"),
         ("MAX_CONNECTIONS", "512"),
+        ("READY_SESSIONS", "0"),
         ("UPLOAD_SIZE", "1MiB"),
         ("MAX_UPLOAD_SIZE", "5GiB"),
         ("OBJECT_PREFIX", ""),

@@ -88,14 +88,33 @@ impl Storage {
 
     /// The client, with a connection for each of `uploads` at a time.
     pub(super) fn client(&self, uploads: usize) -> Result<Client, Failure> {
-        Ok(Client::new(Bucket {
+        self.client_bucket(uploads).map(Client::new)
+    }
+
+    /// The client's bucket, with this many connections that are kept.
+    pub(super) fn client_bucket(&self, connections: usize) -> Result<Bucket, Failure> {
+        Ok(Bucket {
             endpoint: self.endpoint()?,
             name: self.bucket()?,
             retry: Retry::default(),
             tokens: self.tokens().map_err(|error| Failure::Runtime(error.to_string()))?,
-            transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(uploads))),
+            transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(connections))),
             timing: Arc::new(SystemTiming::default()),
-        }))
+        })
+    }
+
+    /// Credentials that are named must be such, before anything begins.
+    pub(super) fn check_credentials(&self) -> Result<(), Failure> {
+        if self.emulator_host().is_some() {
+            return Ok(());
+        }
+        match (credentials::find(&self.credential_settings()), &self.credentials) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Some(file)) if !file.as_os_str().is_empty() => Err(Failure::Setting(
+                format!("GOOGLE_APPLICATION_CREDENTIALS (--credentials): {error}"),
+            )),
+            (Err(error), _) => Err(Failure::Setting(error.to_string())),
+        }
     }
 
     fn tokens(&self) -> Result<Arc<dyn TokenSource>, CredentialsError> {

@@ -254,7 +254,9 @@ fn sort_tls(error: &rustls::Error) -> TransportError {
         | rustls::Error::NoCertificatesPresented
         | rustls::Error::UnsupportedNameType
         | rustls::Error::PeerIncompatible(_)
-        | rustls::Error::AlertReceived(_) => TransportError::Tls(error.to_string()),
+        | rustls::Error::AlertReceived(_)
+        // What is wrong on this side, as when there are no CA certificates at all.
+        | rustls::Error::General(_) => TransportError::Tls(error.to_string()),
         _ => TransportError::Broken(error.to_string()),
     }
 }

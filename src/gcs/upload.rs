@@ -11,6 +11,8 @@
 //!                                └─────────────── 308: offset ───────┘
 //! ```
 //!
+//! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
+//!
 //! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
 //! request; or a stream, part by part, of which no more than the part at hand can be sent again.
 //! [`State::Fill`] has the bytes at hand that are sent next.
@@ -31,7 +33,9 @@ use log::{debug, warn};
 
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
+use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
+use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
@@ -44,8 +48,9 @@ use self::cargo::Filled;
 
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
 const PATIENCE: u32 = 5;
-/// How long each request may take that is made after giving up.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long each request may take that is made after giving up. There are three at the most, and a
+/// server that is being stopped waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Where an upload stands.
 #[derive(Clone, Debug)]
@@ -112,6 +117,8 @@ pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
     cargo: Cargo<'c>,
+    /// The file whose session was opened ahead, as long as that session is in use.
+    ahead: Option<&'a Prepared>,
     tally: &'a Tally<'a>,
     began: Instant,
     timeout: Duration,
@@ -123,7 +130,23 @@ pub(super) struct Upload<'a, 'c> {
     misunderstood: u32,
     renewed: Cell<bool>,
     persisted: u64,
+    /// Cloud Storage has said that an object came of a session.
+    claimed: bool,
     last_fault: Option<String>,
+}
+
+impl<'a> Upload<'a, 'a> {
+    /// As [`new`](Self::new), for a file whose session is open already.
+    pub(super) fn prepared(
+        bucket: &'a Bucket,
+        file: &'a Prepared,
+        timeout: Duration,
+        tally: &'a Tally<'a>,
+    ) -> Self {
+        let ahead = Some(file);
+        let cargo = Cargo::Whole(file.content());
+        Self { ahead, ..Self::new(bucket, file.object(), cargo, timeout, tally) }
+    }
 }
 
 impl<'a, 'c> Upload<'a, 'c> {
@@ -139,6 +162,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             bucket,
             object,
             cargo,
+            ahead: None,
             tally,
             began,
             timeout,
@@ -150,12 +174,16 @@ impl<'a, 'c> Upload<'a, 'c> {
             misunderstood: 0,
             renewed: Cell::new(false),
             persisted: 0,
+            claimed: false,
             last_fault: None,
         }
     }
 
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = State::Start;
+        let mut state = match self.ahead {
+            Some(file) => State::Fill(file.session().clone(), 0),
+            None => State::Start,
+        };
         loop {
             let session = state.session().cloned();
             let next = match state {
@@ -260,7 +288,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         let headers = self.transfer_headers(content_range(offset, extent));
         self.tally.begin(offset, extent.total);
         let body = self.cargo.body(offset, self.tally);
-        match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
+        match self.request_of_session(Step::Send, &session, headers, body)? {
             Reply::Success(answer) => self.finished(Step::Send, session, &answer),
             Reply::Persisted(persisted) => self.continued(session, persisted),
             Reply::SessionGone => self.start_over(Step::Send),
@@ -270,9 +298,11 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// What goes with every request that could finish the object: the checksum of a stream, which
-    /// is known by then, so that Cloud Storage refuses to make an object of other bytes.
-    fn transfer_headers(&self, content_range: String) -> Vec<(&'static str, String)> {
+    /// is known by then, so that Cloud Storage refuses to make an object of other bytes; and what was
+    /// not known yet when the session was opened ahead.
+    fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
+        headers.extend(self.ahead.into_iter().flat_map(Prepared::late));
         let checksum = self.cargo.checksum_afterwards();
         headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
         headers
@@ -296,7 +326,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
         let headers = self.transfer_headers(status_query(self.cargo.extent()));
-        match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
+        match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
             Reply::Success(answer) => self.finished(Step::Query, session, &answer),
             Reply::Persisted(persisted) => {
                 if persisted > 0 && self.cargo.extent().total == Some(persisted) {
@@ -321,8 +351,30 @@ impl<'a, 'c> Upload<'a, 'c> {
         State::Fill(session, self.persisted)
     }
 
+    /// Makes a request to a session. One that was opened ahead may have been refused for what has
+    /// changed since, so a refusal there counts as its end, and a start finds out what it means.
+    fn request_of_session(
+        &self,
+        step: Step,
+        session: &Session,
+        headers: Vec<(&str, String)>,
+        body: Body<'_>,
+    ) -> Result<Reply, Failure> {
+        match self.request(step, Method::Put, session.uri(), headers, body) {
+            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+                debug!("{}: {}", self.object.name, failure.message);
+                Ok(Reply::SessionGone)
+            }
+            other => other,
+        }
+    }
+
     /// The session is no more, and what it had is lost.
     fn start_over(&mut self, step: Step) -> Next {
+        if self.ahead.take().is_some() {
+            // Nothing that went wrong: it was an attempt to save the start.
+            return Ok(self.start_after_all());
+        }
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
         let begin = self.cargo.begin();
@@ -339,8 +391,17 @@ impl<'a, 'c> Upload<'a, 'c> {
         Ok(State::Start)
     }
 
+    /// Begins as any other upload, at once.
+    fn start_after_all(&mut self) -> State {
+        self.retried += 1;
+        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
+        self.note_persisted(0);
+        State::Start
+    }
+
     /// Cloud Storage says that the object is there: believes it when it is the right one.
     fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
+        self.claimed = true;
         let object = match Object::from_json(&answer.body) {
             Ok(object) => object,
             Err(error) => {
@@ -446,20 +507,18 @@ impl<'a, 'c> Upload<'a, 'c> {
         step: Step,
         method: Method,
         url: &str,
-        mut headers: Vec<(&'static str, String)>,
+        mut headers: Vec<(&str, String)>,
         body: Body<'_>,
     ) -> Result<Reply, Failure> {
         if self.bucket.timing.interrupted() {
             return Err(self.interrupted());
         }
-        let timeout = self.deadline.saturating_duration_since(self.bucket.timing.now());
+        let tokens = &*self.bucket.tokens;
+        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
+        let timeout = self.left();
         if timeout.is_zero() {
             return Err(self.out_of_time());
         }
-        let credentials = |e: super::credentials::CredentialsError| {
-            Failure::new(ErrorKind::Credentials, e.to_string())
-        };
-        let token = self.bucket.tokens.token().map_err(credentials)?;
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
         let answer = match self.bucket.transport.exchange(&request) {
@@ -472,7 +531,8 @@ impl<'a, 'c> Upload<'a, 'c> {
         let refused = self.refused(step, &answer);
         let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
         self.renewed.set(true);
-        match self.bucket.tokens.renew(&token).map_err(credentials)? {
+        let renewed = tokens.renew(&token, self.left());
+        match renewed.map_err(|error| self.without_token(&error))? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
                 cause: Cause::Unauthorized,
@@ -564,7 +624,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.deadline.saturating_duration_since(self.bucket.timing.now()) {
+        if wait >= self.left() {
             return Err(self.out_of_time());
         }
         self.retried += 1;
@@ -584,13 +644,28 @@ impl<'a, 'c> Upload<'a, 'c> {
         self.tally.observer.persisted(persisted);
     }
 
+    /// How much of the upload's time is left.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.timing.now())
+    }
+
+    fn without_token(&self, error: &CredentialsError) -> Failure {
+        match self.bucket.timing.interrupted() {
+            true => self.interrupted(),
+            false => Failure::new(ErrorKind::Credentials, error.to_string()),
+        }
+    }
+
     fn out_of_time(&self) -> Failure {
-        let given = self.timeout;
+        let what = match self.cargo.begin() {
+            0 => "not finished".to_owned(),
+            begin => format!("the part from byte {begin} on was not finished"),
+        };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
             None => String::new(),
         };
-        let message = format!("not finished within {given:?}{last}");
+        let message = format!("{what} within {:?}{last}", self.timeout);
         let hint = "look at the network between here and Cloud Storage, or raise UPLOAD_TIMEOUT";
         Failure { hint: Some(hint.into()), ..Failure::new(ErrorKind::TimedOut, message) }
     }
@@ -604,7 +679,8 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
+        let unfinished = !self.tally.complete() && !self.claimed;
+        let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
             || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {

@@ -81,6 +81,7 @@ use ledger::Ledger;
 use metrics_door::MetricsDoor;
 use queue::Queue;
 use route::Offer;
+pub use upload::CONTENT_TYPE;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -92,6 +93,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// How many uploads run at once.
     pub workers: NonZeroUsize,
+    /// How many threads of the uploader talk to Cloud Storage beside the workers.
+    pub openers: usize,
     /// How many uploads may wait for a worker. With 0, one is taken only if a worker is idle.
     pub queue_depth: usize,
     /// How many clients may be connected at once. Fewer, if the process may not have as many
@@ -110,7 +113,7 @@ pub struct Config {
     /// How long one upload may take, from its beginning by a worker.
     pub upload_timeout: Duration,
     /// How long uploads may go on after the server was told to stop. What cannot end on its own
-    /// by then is interrupted, which may take some 10 seconds more.
+    /// by then is interrupted, which may take up to 20 seconds more if the network is dead.
     pub drain_timeout: Duration,
     /// Who may upload.
     pub access: Access,
@@ -150,7 +153,7 @@ pub enum RunError {
     Start(#[source] io::Error),
     /// Some uploads did not end, although they were told to.
     #[error(
-        "{0} uploads did not end in time after they were interrupted: their clients got no answer"
+        "{0} uploads did not end in time after they were interrupted: their clients may have no answer"
     )]
     Unfinished(usize),
 }

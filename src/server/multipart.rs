@@ -63,10 +63,19 @@ pub(super) struct Multipart<'a> {
     start: usize,
     /// How many bytes from there on are the part's for certain.
     certain: usize,
-    /// The delimiter follows them.
-    delimited: bool,
+    /// What is behind them.
+    behind: Behind,
     parts: usize,
-    over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Unknown,
+    Delimiter,
+    /// The boundary was whole, and the head of a part follows.
+    Head,
+    /// That was the last boundary.
+    End,
 }
 
 impl<'a> Multipart<'a> {
@@ -79,37 +88,25 @@ impl<'a> Multipart<'a> {
             buffer: b"\r\n".to_vec(),
             start: 0,
             certain: 0,
-            delimited: false,
+            behind: Behind::Unknown,
             parts: 0,
-            over: false,
         }
     }
 
     /// The head of the next part; `None` behind the last one. What was not read of the one before is
     /// skipped, if it is not too long.
     pub(super) fn next(&mut self) -> Result<Option<PartHead>, Fault> {
-        if self.over {
-            return Ok(None);
-        }
         self.skip()?;
-        self.start += self.delimiter.needle().len();
-        (self.certain, self.delimited) = (0, false);
-        while self.buffer.len() - self.start < 2 {
-            self.read_more()?;
-        }
-        if self.buffer[self.start..].starts_with(b"--") {
-            self.over = true;
+        if self.behind == Behind::End {
             return Ok(None);
-        }
-        let line = self.line(MAX_HEAD)?;
-        if !self.buffer[line].trim_ascii_end().is_empty() {
-            return Err(malformed("a boundary in the form is followed by something else"));
         }
         self.parts += 1;
-        match self.parts > MAX_PARTS {
-            true => Err(malformed("the form has more than 100 parts")),
-            false => self.head().map(Some),
+        if self.parts > MAX_PARTS {
+            return Err(malformed("the form has more than 100 parts"));
         }
+        let head = self.head()?;
+        self.behind = Behind::Unknown;
+        Ok(Some(head))
     }
 
     /// Reads what stands behind the last boundary, and means nothing, if it is short.
@@ -193,11 +190,30 @@ impl<'a> Multipart<'a> {
         let here = &self.buffer[self.start..];
         let undecided = self.delimiter.needle().len() - 1;
         match self.delimiter.find(here) {
-            Some(at) => (self.certain, self.delimited) = (at, true),
+            Some(at) => (self.certain, self.behind) = (at, Behind::Delimiter),
             None if here.len() > undecided => self.certain = here.len() - undecided,
             None => self.read_more()?,
         }
         Ok(())
+    }
+
+    /// Passes a delimiter. What follows it shows whether it is a boundary at all: a part that ends with
+    /// something else is not whole.
+    fn pass_boundary(&mut self) -> Result<(), Fault> {
+        self.start += self.delimiter.needle().len();
+        while self.buffer.len() - self.start < 2 {
+            self.read_more()?;
+        }
+        if self.buffer[self.start..].starts_with(b"--") {
+            self.behind = Behind::End;
+            return Ok(());
+        }
+        let line = self.line(MAX_HEAD)?;
+        self.behind = Behind::Head;
+        match self.buffer[line].trim_ascii_end() {
+            b"" => Ok(()),
+            _ => Err(malformed("a boundary in the form is followed by something else")),
+        }
     }
 
     fn read_more(&mut self) -> Result<(), Fault> {
@@ -222,8 +238,12 @@ fn malformed(what: &'static str) -> Fault {
 
 impl Bytes for Multipart<'_> {
     fn fill(&mut self) -> Result<&[u8], Fault> {
-        while self.certain == 0 && !self.delimited && !self.over {
-            self.look()?;
+        while self.certain == 0 {
+            match self.behind {
+                Behind::Unknown => self.look()?,
+                Behind::Delimiter => self.pass_boundary()?,
+                Behind::Head | Behind::End => break,
+            }
         }
         Ok(&self.buffer[self.start..self.start + self.certain])
     }
@@ -297,6 +317,17 @@ mod tests {
         for length in 0..text.len() - 2 {
             let fault = read(&text[..length]).expect_err(text);
             assert!(matches!(fault, Fault::Malformed(_)), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_whole_only_if_its_boundary_is() {
+        for end in ["", "-", "b--", "x\r\n", "\n", "\r"] {
+            let text = format!("--b\r\n\r\ndata\r\n--b{end}");
+            let mut body = Pieces::new(text.as_bytes(), 3);
+            let mut form = Multipart::new(&mut body, &Boundary::new("b").unwrap());
+            assert!(form.next().unwrap().is_some());
+            assert!(all_of(&mut form).is_err(), "{end:?}");
         }
     }
 

@@ -110,26 +110,35 @@ impl Transport for Socket {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let limit = limit(timeout)?;
-        if limit != self.write_timeout {
-            self.stream.set_write_timeout(limit)?;
-            self.write_timeout = limit;
+        let began = Instant::now();
+        let mut sent = 0;
+        while sent < amount {
+            let timeout = left(timeout, began).for_write();
+            let limit = limit(timeout)?;
+            if limit != self.write_timeout {
+                self.stream.set_write_timeout(limit)?;
+                self.write_timeout = limit;
+            }
+            match (&*self.stream).write(&self.buffers.output()[sent..amount]) {
+                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error, timeout.reason)),
+            }
         }
-        (&*self.stream)
-            .write_all(&self.buffers.output()[..amount])
-            .map_err(|error| timed_out(error, timeout.reason))
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
-        let limit = limit(timeout)?;
-        if limit != self.read_timeout {
-            self.stream.set_read_timeout(limit)?;
-            self.read_timeout = limit;
-        }
+        let began = Instant::now();
         let mut on_the_way = None;
         let count = loop {
+            let timeout = left(timeout, began).for_read();
+            let limit = limit(timeout)?;
+            if limit != self.read_timeout {
+                self.stream.set_read_timeout(limit)?;
+                self.read_timeout = limit;
+            }
             match self.read() {
                 Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
                     let before = on_the_way.replace(self.on_the_way());
@@ -159,6 +168,14 @@ impl Transport for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(&self.stream.peer_addr().ok()).finish()
+    }
+}
+
+/// What is left of the whole time, of which one operation may take a part.
+fn left(timeout: NextTimeout, began: Instant) -> NextTimeout {
+    match timeout.after {
+        after if after.is_not_happening() => timeout,
+        after => NextTimeout { after: after.saturating_sub(began.elapsed()).into(), ..timeout },
     }
 }
 

@@ -329,6 +329,22 @@ fn a_requests_own_time_bounds_it() {
 }
 
 #[test]
+fn a_requests_own_time_bounds_the_waiting_for_what_may_still_be_on_its_way() {
+    let (url, thread) = server(
+        |mut wire| {
+            wire.head();
+            wire.wait_for_end();
+        },
+        1,
+    );
+    // Between one look at what is on its way, and the second, which would find a stall.
+    let timeout = QUICK * 3 / 2;
+    let request = Request { timeout, ..request(Method::Put, &url, Body::Empty) };
+    assert_eq!(transport().exchange(&request), Err(TransportError::TimedOut));
+    thread.join().unwrap();
+}
+
+#[test]
 fn nobody_there_is_a_connection_that_could_not_be_made() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [format!("http://127.0.0.1:{port}/"), "http://no-such-host.invalid/".into()] {
