@@ -25,7 +25,8 @@ const MAX_HEADERS: usize = 64;
 const MAX_BODY: u64 = 64 << 10;
 
 /// The headers that anybody behind asks for.
-const PASSED_ON: [&str; 4] = ["Authorization", "Idempotency-Key", "User-Agent", "X-Request-Id"];
+pub(super) const PASSED_ON: [&str; 4] =
+    ["Authorization", "Idempotency-Key", "User-Agent", "X-Request-Id"];
 
 /// A request that may be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@
 //! The way of a request: the `door` accepts its `connection`, which lets pass what is clean by the
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
-//! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! `queue`, from which a worker takes it to `upload`. `description` tells programs what can be asked
+//! for. The answer goes back the same way.
 //! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
 //! it all, `signals` what begins the end.
 //!
@@ -16,6 +17,7 @@ mod access_log;
 mod answer;
 mod ceilings;
 mod connection;
+mod description;
 mod door;
 mod drain;
 mod exchange;
@@ -157,6 +159,7 @@ impl Server {
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
+            description: description::of(&config),
             config,
             uploader,
             metrics,

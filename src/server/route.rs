@@ -10,13 +10,15 @@ pub(super) enum Route {
     Health,
     Ready,
     Metrics,
+    Description,
     UploadRandom,
 }
 
-const ROUTES: [(&str, Route); 4] = [
+const ROUTES: [(&str, Route); 5] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
+    ("/api/openapi.json", Route::Description),
     ("/api/upload-random", Route::UploadRandom),
 ];
 
@@ -58,14 +60,14 @@ impl Route {
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Health | Self::Ready | Self::Metrics | Self::Description => "GET, HEAD",
             Self::UploadRandom => "POST",
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => {
+            Self::Health | Self::Ready | Self::Metrics | Self::Description => {
                 matches!(method, Method::Get | Method::Head)
             }
             Self::UploadRandom => *method == Method::Post,
