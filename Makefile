@@ -44,7 +44,7 @@ build: ## Build the release binary, target/release/gcs-uploader
 ##@ Prove
 
 .PHONY: test
-test: test-rust test-clients test-api test-readme test-terraform test-deploy test-workflows ## Run everything that proves the project
+test: test-rust test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
 
 .PHONY: test-rust
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
@@ -61,6 +61,10 @@ test-readme: $(VENV) ## Run the README's commands as written
 .PHONY: test-api
 test-api: $(VENV) build-debug ## Ask the server by its own description, and hold its answers to it
 	$(PYTEST) tests/api
+
+.PHONY: test-docs
+test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its links; completions, manual, spelling
+	$(PYTEST) tests/docs tests/shell
 
 .PHONY: soak
 soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=…)
