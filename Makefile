@@ -46,7 +46,10 @@ build: ## Build the release binary, target/release/gcs-uploader
 .PHONY: test
 test: test-rust test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
 
+# What chance decides in a property test is decided alike each time: a commit passes, or it does not.
+# `make soak` draws anew.
 .PHONY: test-rust
+test-rust: export PROPTEST_RNG_SEED ?= 20260101
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
@@ -67,7 +70,8 @@ test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its l
 	$(PYTEST) tests/docs tests/shell
 
 .PHONY: soak
-soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=…)
+soak: ## Make 100,000 uploads under random faults, and run the property tests anew (MODEL_SEED=… MODEL_UPLOADS=…)
+	cargo test --locked --release --lib
 	MODEL_SEED="$${MODEL_SEED:-$$RANDOM$$RANDOM}" MODEL_UPLOADS="$${MODEL_UPLOADS:-100000}" \
 	  cargo test --locked --release --test model -- --nocapture
 
@@ -75,9 +79,11 @@ soak: ## Make 100,000 uploads under random faults (MODEL_SEED=… MODEL_UPLOADS=
 bench-recovery: build ## Measure what faults cost: bytes sent over the object's size, peak memory
 	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
+# With the tests' targets, so that crates have the features that `cargo test` gave them, and are not
+# compiled again.
 .PHONY: build-debug
 build-debug:
-	cargo build --locked
+	cargo build --locked --all-targets
 
 .PHONY: lint
 lint: ## Check format, lints, documentation, and dependencies where cargo-deny is installed

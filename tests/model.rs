@@ -3,7 +3,10 @@
 //! - acknowledged ⇔ the object is there, once, with that size, checksum and content;
 //! - told to be absent ⇒ there is none;
 //! - uncertain only if Cloud Storage could not be asked any more;
+//! - a stream that fails makes no object;
 //! - every request was legal under the protocol.
+//!
+//! Half of them are content that can be had again from any offset, half are streams, which come once.
 //!
 //! Each upload follows from a seed and its number. `MODEL_SEED` and `MODEL_ONLY` replay one,
 //! `MODEL_UPLOADS` says how many there are (`make soak`: 100,000).
@@ -17,9 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
+use gcs_uploader::content::{ByteSize, Content as _, Crc32c, RandomContent, Seed};
 use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target};
-use gcs_uploader::gcs::{UploadError, Uploaded};
+use gcs_uploader::gcs::{ErrorKind, UploadError, Uploaded, Window};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 use support::engine;
@@ -63,7 +66,16 @@ fn an_upload_is_there_or_told_not_to_be_whatever_happens() {
     println!("{counts:?}");
     if setting("MODEL_ONLY").is_none() {
         // A test in which nothing goes wrong, or everything, would prove little.
-        for outcome in ["acknowledged at once", "acknowledged after faults", "absent"] {
+        for outcome in [
+            "acknowledged at once",
+            "acknowledged after faults",
+            "absent",
+            "stream acknowledged at once",
+            "stream acknowledged after faults",
+            "stream absent",
+            "stream lost",
+            "stream failed",
+        ] {
             assert!(counts.contains_key(outcome), "{counts:?}");
         }
     }
@@ -74,16 +86,31 @@ struct Trial {
     seed: u64,
     number: u64,
     size: u64,
+    stream: Option<Stream>,
     rules: Vec<Rule>,
+}
+
+/// How the bytes come, when they come once.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    window: u64,
+    pieces: usize,
+    announced: Option<u64>,
+    fails_at: Option<u64>,
 }
 
 impl Trial {
     fn draw(seed: u64, number: u64) -> Self {
         let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed ^ number.rotate_left(32));
-        let size = draw_size(&mut dice);
+        let stream = dice.random::<bool>().then(|| draw_window(&mut dice));
+        let size = match stream {
+            None => draw_size(&mut dice),
+            Some(window) => draw_streamed_size(&mut dice, window),
+        };
+        let stream = stream.map(|window| draw_stream(&mut dice, window, size));
         let count = [0, 1, 1, 2, 2, 3, 4, 6][dice.random_range(0..8)];
         let rules = (0..count).map(|_| draw_rule(&mut dice, size)).collect();
-        Self { seed, number, size, rules }
+        Self { seed, number, size, stream, rules }
     }
 
     fn run(&self, rig: &mut Rig) -> &'static str {
@@ -92,7 +119,10 @@ impl Trial {
         let faults = rig.emulator.faults();
         faults.forget();
         self.rules.iter().cloned().for_each(|rule| faults.order(rule));
-        let outcome = engine::upload_content(&rig.client, &name, &content, &());
+        let outcome = match &self.stream {
+            None => engine::upload_content(&rig.client, &name, &content, &()),
+            Some(stream) => stream.upload(rig, &name, &content),
+        };
         faults.clear();
         let verdict = self.judge(rig, &name, &content, &outcome);
         // A store without objects for the next trial.
@@ -102,8 +132,8 @@ impl Trial {
         match verdict {
             Ok(verdict) => verdict,
             Err(what) => panic!(
-                "{what}\nreplay: MODEL_SEED={} MODEL_ONLY={} cargo test --test model\n{} bytes, {:#?}\ncame to {outcome:?}",
-                self.seed, self.number, self.size, self.rules,
+                "{what}\nreplay: MODEL_SEED={} MODEL_ONLY={} cargo test --test model\n{} bytes, {:?}, {:#?}\ncame to {outcome:?}",
+                self.seed, self.number, self.size, self.stream, self.rules,
             ),
         }
     }
@@ -142,17 +172,38 @@ impl Trial {
                     && shown.size == self.size
                     && shown.crc32c == content.crc32c()
                     && shown.generation == stored[0].generation.to_string();
-                match same {
-                    false => Err("what was acknowledged is not what is there".into()),
-                    true if uploaded.retried + uploaded.resumed == 0 => Ok("acknowledged at once"),
-                    true => Ok("acknowledged after faults"),
+                let at_once = uploaded.retried + uploaded.resumed == 0;
+                match (same, at_once, &self.stream) {
+                    (false, ..) => Err("what was acknowledged is not what is there".into()),
+                    (true, _, Some(Stream { fails_at: Some(_), .. })) => {
+                        Err("a stream that failed was acknowledged".into())
+                    }
+                    (true, true, None) => Ok("acknowledged at once"),
+                    (true, false, None) => Ok("acknowledged after faults"),
+                    (true, true, Some(_)) => Ok("stream acknowledged at once"),
+                    (true, false, Some(_)) => Ok("stream acknowledged after faults"),
                 }
             }
             (Ok(_), false) => Err("acknowledged, and not there".into()),
-            (Err(error), false) if error.absent => Ok("absent"),
+            (Err(error), false) if error.absent => self.judge_absence(error.kind),
             (Err(error), true) if error.absent => Err("told to be absent, and there".into()),
             (Err(_), _) if self.may_be_uncertain() => Ok("uncertain"),
             (Err(_), _) => Err("uncertain, although Cloud Storage could be asked".into()),
+        }
+    }
+
+    fn judge_absence(&self, kind: ErrorKind) -> Result<&'static str, String> {
+        let fails = self.stream.is_some_and(|stream| stream.fails_at.is_some());
+        match (kind, &self.stream) {
+            (ErrorKind::Source, _) if fails => Ok("stream failed"),
+            (ErrorKind::Source, _) => Err("a source that did not fail is blamed".into()),
+            (ErrorKind::Lost, None) => Err("content that can be had again is lost".into()),
+            (ErrorKind::Lost, Some(stream)) if self.size <= stream.window => {
+                Err("a stream that fits in its window is lost".into())
+            }
+            (ErrorKind::Lost, Some(_)) => Ok("stream lost"),
+            (_, Some(_)) => Ok("stream absent"),
+            (_, None) => Ok("absent"),
         }
     }
 
@@ -160,6 +211,51 @@ impl Trial {
     fn may_be_uncertain(&self) -> bool {
         let last = [Target::Any, Target::Cancel, Target::Metadata, Target::Delete];
         self.rules.iter().any(|rule| last.contains(&rule.on))
+    }
+}
+
+impl Stream {
+    fn upload(
+        &self,
+        rig: &Rig,
+        name: &str,
+        content: &RandomContent,
+    ) -> Result<Uploaded, UploadError> {
+        let &Self { window, pieces, announced, fails_at } = self;
+        let mut source = engine::Once { content, pieces, announced, fails_at, read: 0 };
+        let window = Window::new(ByteSize::bytes(window)).unwrap();
+        engine::upload_stream(&rig.client, name, &mut source, window)
+    }
+}
+
+fn draw_window(dice: &mut Xoshiro256PlusPlus) -> u64 {
+    [1, 1, 2, 3][dice.random_range(0..4)] * 256 * KIB
+}
+
+/// Around nothing, a step, and the edges of one window and of several.
+fn draw_streamed_size(dice: &mut Xoshiro256PlusPlus, window: u64) -> u64 {
+    let step = 256 * KIB;
+    let around = |dice: &mut Xoshiro256PlusPlus, edge: u64| edge - 1 + dice.random_range(0..3);
+    match dice.random_range(0..12) {
+        0 => 0,
+        1 => dice.random_range(1..8),
+        2..5 => dice.random_range(8..64 * KIB),
+        5 => around(dice, step),
+        6..8 => around(dice, window),
+        8..10 => {
+            let windows = dice.random_range(2..4);
+            around(dice, windows * window)
+        }
+        _ => dice.random_range(window..3 * window),
+    }
+}
+
+fn draw_stream(dice: &mut Xoshiro256PlusPlus, window: u64, size: u64) -> Stream {
+    Stream {
+        window,
+        pieces: [1_000, 4_999, 65_536, 1 << 20][dice.random_range(0..4)],
+        announced: dice.random::<bool>().then_some(size),
+        fails_at: dice.random_ratio(1, 8).then(|| dice.random_range(0..=size)),
     }
 }
 

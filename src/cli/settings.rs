@@ -73,6 +73,14 @@ pub(super) fn object_size(text: &str) -> Result<ByteSize, String> {
     }
 }
 
+/// A media type, such as `text/csv; charset=utf-8`.
+pub(super) fn media_type(text: &str) -> Result<String, String> {
+    match text.parse::<mime_guess::Mime>() {
+        Ok(media_type) if media_type.subtype() != "" => Ok(text.to_owned()),
+        _ => Err(format!("{:?} is no media type: write text/csv", shortened(text))),
+    }
+}
+
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -110,6 +118,16 @@ mod tests {
         for text in ["65537", "-1", "", "1e3"] {
             assert!(queue_depth(text).is_err(), "{text:?}");
             assert!(max_connections(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_checked() {
+        for text in ["text/csv", "text/plain; charset=utf-8", "application/vnd.x+json"] {
+            assert_eq!(media_type(text).as_deref(), Ok(text));
+        }
+        for text in ["", "text", "text/", "/csv", "text/csv\r\nX: y", "text csv", "tä/xt"] {
+            assert!(media_type(text).unwrap_err().contains("write text/csv"), "{text:?}");
         }
     }
 

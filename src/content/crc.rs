@@ -24,6 +24,11 @@ impl Crc32c {
         Self(crc32c::crc32c(bytes))
     }
 
+    /// The checksum of the bytes that this one is of, and then `bytes`.
+    pub fn append(self, bytes: &[u8]) -> Self {
+        Self(crc32c::crc32c_append(self.0, bytes))
+    }
+
     /// The checksum's value.
     pub const fn value(self) -> u32 {
         self.0
@@ -73,6 +78,12 @@ mod tests {
         let crc = Crc32c::of(b"123456789");
         assert_eq!(crc.value(), 0xE306_9283);
         assert_eq!(crc.to_string(), "4waSgw==");
+    }
+
+    #[test]
+    fn grows_with_the_bytes() {
+        let whole = Crc32c::of(b"123456789");
+        assert_eq!(Crc32c::of(b"").append(b"1234").append(b"").append(b"56789"), whole);
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! What is sent: bytes that can be produced again from any offset, with a size and a checksum that
-//! are known before the first of them is.
+//! What is sent: bytes that can be had again from any offset, with a size and a checksum that are
+//! known before the first of them is sent; and bytes that come once.
 //!
 //! This room knows nothing of Cloud Storage, of HTTP, or of where the bytes go.
 
 mod crc;
+mod file;
 mod name;
 mod random;
 mod size;
+mod source;
 
 pub use crc::Crc32c;
-pub use name::{ObjectPrefix, ObjectPrefixError};
+pub use file::FileContent;
+pub use name::{ClientNameError, ObjectPrefix, ObjectPrefixError};
 pub use random::{RandomContent, Seed};
 pub use size::{ByteSize, ByteSizeError};
+pub use source::Source;
 
 use std::io;
 

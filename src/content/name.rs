@@ -1,4 +1,4 @@
-//! Object names that cannot collide.
+//! The names of objects: drawn ones, which cannot collide, and those that clients choose.
 //!
 //! The limits are Cloud Storage's: <https://docs.cloud.google.com/storage/docs/objects#naming>.
 
@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 /// The longest object name that Cloud Storage takes, in bytes of UTF-8.
 const MAX_NAME: usize = 1024;
+/// What no object's name may begin with.
+const RESERVED: &str = ".well-known/acme-challenge/";
 /// What [`ObjectPrefix::random_name`] appends: a UUID in its usual form.
 const SUFFIX: usize = uuid::fmt::Hyphenated::LENGTH;
 
@@ -33,7 +35,83 @@ pub enum ObjectPrefixError {
     BadSegment,
 }
 
+/// Why a client's text cannot be an object's name. Reads on from "the name".
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ClientNameError {
+    /// No text at all.
+    #[error("is empty")]
+    Empty,
+    /// Longer than Cloud Storage takes.
+    #[error("is {bytes} bytes long in UTF-8: at most {most} are left for it here")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+        /// What the prefix leaves.
+        most: usize,
+    },
+    /// A control character: a line break, a tabulator, an escape sequence.
+    #[error("has the control character {0:?} in it")]
+    ControlCharacter(char),
+    /// A leading, a trailing or a double slash.
+    #[error(
+        "has an empty segment: it may neither begin nor end with a slash, nor have two in a row"
+    )]
+    EmptySegment,
+    /// What file systems and browsers take for a folder, and not for a name.
+    #[error("has the segment {0:?} in it: write the name without it")]
+    DotSegment(String),
+    /// What certificate authorities look for.
+    #[error("begins with {RESERVED}, which Cloud Storage refuses")]
+    Reserved,
+}
+
 impl ObjectPrefix {
+    /// The name under this prefix that a client has chosen.
+    ///
+    /// # Errors
+    /// What is wrong with `name`. It is never mended: an object has the name that was asked for.
+    pub fn client_name(&self, name: &str) -> Result<String, ClientNameError> {
+        self.check(name, MAX_NAME.saturating_sub(self.0.len()))?;
+        Ok(format!("{}{name}", self.0))
+    }
+
+    /// As [`client_name`](Self::client_name), with a UUID before the last segment's extension, so
+    /// that nobody else has the name: `report.pdf` becomes `report-0198….pdf`.
+    ///
+    /// # Errors
+    /// What is wrong with `name`.
+    pub fn unique_client_name(&self, name: &str) -> Result<String, ClientNameError> {
+        self.check(name, MAX_NAME.saturating_sub(self.0.len() + "-".len() + SUFFIX))?;
+        let segment = name.rfind('/').map_or(0, |slash| slash + 1);
+        // A dot at a segment's beginning hides a file and begins no extension.
+        let stem = name[segment..].rfind('.').filter(|&dot| dot > 0);
+        let (stem, extension) = name.split_at(stem.map_or(name.len(), |dot| segment + dot));
+        Ok(format!("{}{stem}-{}{extension}", self.0, Uuid::now_v7()))
+    }
+
+    fn check(&self, name: &str, most: usize) -> Result<(), ClientNameError> {
+        if name.is_empty() {
+            return Err(ClientNameError::Empty);
+        }
+        if name.len() > most {
+            return Err(ClientNameError::TooLong { bytes: name.len(), most });
+        }
+        if let Some(control) = name.chars().find(|c| c.is_control()) {
+            return Err(ClientNameError::ControlCharacter(control));
+        }
+        for segment in name.split('/') {
+            match segment {
+                "" => return Err(ClientNameError::EmptySegment),
+                "." | ".." => return Err(ClientNameError::DotSegment(segment.to_owned())),
+                _ => {}
+            }
+        }
+        match format!("{}{name}", self.0).starts_with(RESERVED) {
+            true => Err(ClientNameError::Reserved),
+            false => Ok(()),
+        }
+    }
+
     /// A name under this prefix that nobody else ever draws: a UUID version 7 (RFC 9562), so that
     /// names list in the order in which they were made.
     pub fn random_name(&self) -> String {
@@ -113,6 +191,88 @@ mod tests {
     fn takes_folders_and_plain_beginnings() {
         for text in ["", "a", "a/", "a/b", "a/b/", "tenant-7-", "ä/ö/", ".well-known/"] {
             assert_eq!(text.parse::<ObjectPrefix>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_client_chooses_any_name_that_is_a_path() {
+        let prefix: ObjectPrefix = "in box/".parse().unwrap();
+        for name in [
+            "a",
+            "a.txt",
+            "a/b/c.tar.gz",
+            ".profile",
+            "...",
+            "a..b",
+            "r\u{e9}sum\u{e9} [1] #2?.pdf",
+            "C:\\fakepath\\x",
+            " ",
+            "%2e%2e",
+            ".well-known/security.txt",
+            ".well-known/acme-challenge/token",
+        ] {
+            assert_eq!(prefix.client_name(name), Ok(format!("in box/{name}")));
+        }
+    }
+
+    #[test]
+    fn a_clients_name_that_is_no_path_is_refused_and_told_why() {
+        let refused = |name: &str, why: &str| {
+            for prefix in ["", "p/"] {
+                let prefix: ObjectPrefix = prefix.parse().unwrap();
+                let error = prefix.client_name(name).expect_err(name);
+                assert_eq!(prefix.unique_client_name(name), Err(error.clone()));
+                assert!(error.to_string().contains(why), "{name:?}: {error}");
+            }
+        };
+        refused("", "is empty");
+        for name in ["/", "/a", "a/", "a//b", "//a"] {
+            refused(name, "neither begin nor end with a slash");
+        }
+        for name in [".", "..", "../a", "a/../b", "a/.", "./a", "a/.."] {
+            refused(name, "segment \".");
+        }
+        for name in ["a\n", "\r", "a\0b", "\t", "\u{1b}[31m", "a\u{7f}", "a\u{85}b"] {
+            refused(name, "control character");
+        }
+    }
+
+    #[test]
+    fn a_clients_name_has_the_room_that_the_prefix_leaves() {
+        let prefix: ObjectPrefix = "p/".parse().unwrap();
+        let longest = "\u{fc}".repeat(511);
+        assert_eq!(prefix.client_name(&longest).unwrap().len(), MAX_NAME);
+        let error = prefix.client_name(&format!("{longest}x")).unwrap_err();
+        assert_eq!(error, ClientNameError::TooLong { bytes: 1023, most: 1022 });
+        assert_eq!(prefix.unique_client_name(&"x".repeat(985)).unwrap().len(), MAX_NAME);
+        let error = prefix.unique_client_name(&"x".repeat(986)).unwrap_err();
+        assert_eq!(error, ClientNameError::TooLong { bytes: 986, most: 985 });
+    }
+
+    #[test]
+    fn a_name_that_cloud_storage_keeps_for_itself_is_refused_with_its_prefix() {
+        for (prefix, name) in
+            [("", ".well-known/acme-challenge/x"), (".well-known/", "acme-challenge/x")]
+        {
+            let prefix: ObjectPrefix = prefix.parse().unwrap();
+            assert_eq!(prefix.client_name(name), Err(ClientNameError::Reserved));
+            assert_eq!(prefix.unique_client_name(name), Err(ClientNameError::Reserved));
+        }
+    }
+
+    #[test]
+    fn a_unique_name_keeps_its_extension() {
+        let prefix: ObjectPrefix = "p/".parse().unwrap();
+        for (name, begins, ends) in [
+            ("report.pdf", "p/report-", ".pdf"),
+            ("a.b/report", "p/a.b/report-", ""),
+            ("a.b/c.tar.gz", "p/a.b/c.tar-", ".gz"),
+            (".profile", "p/.profile-", ""),
+        ] {
+            let unique = prefix.unique_client_name(name).unwrap();
+            let uuid = unique.strip_prefix(begins).unwrap().strip_suffix(ends).unwrap();
+            assert!(uuid.parse::<Uuid>().is_ok(), "{unique}");
+            assert_ne!(prefix.unique_client_name(name).unwrap(), unique);
         }
     }
 

@@ -3,11 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::content::Content;
+use crate::content::{Content, Source};
 
 use super::bucket::Bucket;
-use super::upload::{Tally, Upload};
-use super::{ErrorKind, NewObject, Observer, UploadError, Uploaded, Uploader};
+use super::upload::{Cargo, Tally, Upload};
+use super::{ErrorKind, NewObject, Observer, UploadError, Uploaded, Uploader, Window};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
@@ -28,6 +28,19 @@ impl Client {
     /// Its bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
+    }
+
+    fn run(
+        &self,
+        object: &NewObject,
+        cargo: Cargo<'_>,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        let tally = Tally::new(observer);
+        let outcome = Upload::new(&self.bucket, object, cargo, timeout, &tally).run();
+        self.note(&outcome);
+        outcome
     }
 
     /// Remembers whether the bucket takes objects at all.
@@ -51,10 +64,18 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::new(&self.bucket, object, content, timeout, &tally).run();
-        self.note(&outcome);
-        outcome
+        self.run(object, Cargo::Whole(content), timeout, observer)
+    }
+
+    fn upload_stream(
+        &self,
+        object: &NewObject,
+        source: &mut dyn Source,
+        window: Window,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        self.run(object, Cargo::parts(source, window), timeout, observer)
     }
 
     fn interrupt(&self) {

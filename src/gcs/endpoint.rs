@@ -73,8 +73,10 @@ impl Endpoint {
     /// Only its path and query are used, and only if it points to this host: a session's URI takes
     /// part in the upload's secrets, and tokens go nowhere else.
     pub(super) fn session(&self, location: &str) -> Result<Session, LocationError> {
-        let url = Url::parse(location).map_err(|_| LocationError::NotAbsolute)?;
+        let url = Url::parse(location).map_err(|_| LocationError::NoUrl)?;
         match url.host_str() {
+            // Another scheme's URL need not have a path, and none names a session.
+            _ if !matches!(url.scheme(), "http" | "https") => Err(LocationError::NoUrl),
             Some(host) if host == self.host => {
                 let path = &url[Position::BeforePath..Position::AfterQuery];
                 Ok(Session::new(format!("{}{path}", self.base)))
@@ -93,8 +95,8 @@ impl fmt::Display for Endpoint {
 /// Why a `Location` header names no session of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum LocationError {
-    #[error("is not an absolute URL")]
-    NotAbsolute,
+    #[error("is no URL of http or https")]
+    NoUrl,
     #[error("points to another host, {0:?}")]
     OtherHost(String),
 }
@@ -155,8 +157,10 @@ mod tests {
     #[test]
     fn a_session_elsewhere_is_refused() {
         let endpoint = Endpoint::google();
-        assert_eq!(endpoint.session("/upload?upload_id=x"), Err(LocationError::NotAbsolute));
-        assert_eq!(endpoint.session(""), Err(LocationError::NotAbsolute));
+        for location in ["/upload?upload_id=x", "", "s://storage.googleapis.com", "s:u?upload_id=x"]
+        {
+            assert_eq!(endpoint.session(location), Err(LocationError::NoUrl), "{location}");
+        }
         for location in ["https://evil.example/u", "https://storage.googleapis.com@evil.example/u"]
         {
             let error = endpoint.session(location).unwrap_err();

@@ -20,6 +20,12 @@ pub enum ErrorKind {
     Protocol,
     /// The uploader was told to stop (HTTP: 503).
     Interrupted,
+    /// What was to be sent could not be read, did not come in time, or is not what its owner
+    /// promised (HTTP: 4xx, as the source tells).
+    Source,
+    /// Cloud Storage has lost bytes of a stream that it had acknowledged, and they cannot be had
+    /// again: the stream has to be sent anew (HTTP: 502).
+    Lost,
 }
 
 /// An upload that failed. Its text is for a person on call, and holds no secret.

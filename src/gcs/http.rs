@@ -136,6 +136,9 @@ fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
             let length = content.size().saturating_sub(offset);
             send(length, &mut Rest { content, offset, observer })
         }
+        (&Body::Part { bytes, observer }, _) => {
+            send(bytes.len() as u64, &mut Part { bytes, observer })
+        }
     };
     response.map(answer)
 }
@@ -182,6 +185,20 @@ impl Read for Rest<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.content.read_at(self.offset, buffer).map_err(io::Error::other)?;
         self.offset += count as u64;
+        self.observer.sent(count as u64);
+        Ok(count)
+    }
+}
+
+/// A part of a stream, as a stream again.
+struct Part<'a> {
+    bytes: &'a [u8],
+    observer: &'a dyn Observer,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
         self.observer.sent(count as u64);
         Ok(count)
     }

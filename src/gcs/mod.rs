@@ -23,6 +23,7 @@ pub mod timing;
 pub mod transport;
 mod upload;
 mod verdict;
+mod window;
 
 pub use bucket::{Bucket, Retry};
 pub use client::Client;
@@ -30,10 +31,11 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
+pub use window::{Window, WindowError};
 
 use std::time::{Duration, SystemTime};
 
-use crate::content::Content;
+use crate::content::{Content, Source};
 
 /// What became of an upload that succeeded.
 #[derive(Clone, Debug)]
@@ -66,8 +68,28 @@ pub trait Uploader: Send + Sync {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError>;
 
+    /// Puts what `source` yields up to its end into the bucket as `object`; blocks until it is there
+    /// or cannot be.
+    ///
+    /// The source is not read before Cloud Storage has said that the name is free, nor while bytes
+    /// are being sent: it is read for a part of `window` bytes, and then for the byte after that;
+    /// then the part is sent. `timeout` bounds how long each part may take to come, and how long
+    /// until Cloud Storage has it. A source that blocks for longer than that is waited for.
+    ///
+    /// # Errors
+    /// As with [`upload`](Self::upload), and where the source fails: [`ErrorKind::Source`].
+    fn upload_stream(
+        &self,
+        object: &NewObject,
+        source: &mut dyn Source,
+        window: Window,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError>;
+
     /// Ends the uploads that are under way, in whatever threads: each cancels its session and
-    /// returns [`ErrorKind::Interrupted`] within seconds. So does every later upload.
+    /// returns [`ErrorKind::Interrupted`] within seconds, or once its source has returned. So does
+    /// every later upload.
     fn interrupt(&self);
 
     /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.

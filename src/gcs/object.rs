@@ -80,14 +80,16 @@ impl Object {
 impl NewObject {
     /// The body of the request that starts the upload: with the checksum in it, Cloud Storage
     /// refuses to finish an object of other bytes.
-    pub(super) fn to_json(&self, crc32c: Crc32c) -> String {
-        json!({
+    pub(super) fn to_json(&self, crc32c: Option<Crc32c>) -> String {
+        let mut resource = json!({
             "name": self.name,
             "contentType": self.content_type,
             "metadata": self.metadata,
-            "crc32c": crc32c,
-        })
-        .to_string()
+        });
+        if let Some(crc32c) = crc32c {
+            resource["crc32c"] = json!(crc32c);
+        }
+        resource.to_string()
     }
 }
 
@@ -144,20 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_goes_to_cloud_storage_before_the_bytes() {
+    fn a_checksum_that_is_known_goes_to_cloud_storage_before_the_bytes() {
         let object = NewObject {
             name: "n".into(),
             content_type: "text/plain".into(),
             metadata: [("seed".to_owned(), "7".to_owned())].into(),
         };
-        let json: serde_json::Value =
-            serde_json::from_str(&object.to_json(Crc32c::of(b"123456789"))).unwrap();
-        assert_eq!(
-            json,
-            json!({
-                "name": "n", "contentType": "text/plain", "metadata": {"seed": "7"},
-                "crc32c": "4waSgw==",
-            }),
-        );
+        let json = |crc32c: Option<Crc32c>| -> serde_json::Value {
+            serde_json::from_str(&object.to_json(crc32c)).unwrap()
+        };
+        let mut resource =
+            json!({"name": "n", "contentType": "text/plain", "metadata": {"seed": "7"}});
+        assert_eq!(json(None), resource);
+        resource["crc32c"] = "4waSgw==".into();
+        assert_eq!(json(Some(Crc32c::of(b"123456789"))), resource);
     }
 }

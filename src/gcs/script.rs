@@ -2,18 +2,21 @@
 //! the state machine are written with. Never part of the product.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::content::{Content, RandomContent, Seed};
+use crate::content::{ByteSize, Content, RandomContent, Seed, Source};
 
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
-use super::{Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _};
+use super::{
+    Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _, Window,
+};
 
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
@@ -81,12 +84,24 @@ pub(super) fn breaks() -> Reaction {
     fails(TransportError::Broken("reset by peer".into()))
 }
 
+/// How the content comes, when it comes once.
+pub(super) struct Stream {
+    window: Window,
+    announced: Option<u64>,
+    /// At which offset it fails, and in which words.
+    fails: Option<(u64, &'static str)>,
+    /// How long each reading of 64 KiB takes.
+    takes: Duration,
+    interrupts: bool,
+}
+
 /// A test's upload and the script that it runs against.
 pub(super) struct Play {
     content: RandomContent,
     script: VecDeque<(String, Reaction)>,
     tokens: Arc<Tokens>,
     timeout: Duration,
+    stream: Option<Stream>,
 }
 
 /// A request as it came: its header fields and its body, but for the content.
@@ -101,6 +116,8 @@ pub(super) struct Outcome {
     pub(super) pauses: Vec<Duration>,
     pub(super) renewals: u32,
     pub(super) requests: Vec<Seen>,
+    /// How much of a stream was read.
+    pub(super) read: u64,
 }
 
 impl Play {
@@ -114,7 +131,43 @@ impl Play {
             script: VecDeque::new(),
             tokens: Arc::new(Tokens::none()),
             timeout: Duration::from_secs(300),
+            stream: None,
         }
+    }
+
+    /// The content comes once, and is kept in a window of this many KiB.
+    pub(super) fn streamed(mut self, window: u64) -> Self {
+        self.stream = Some(Stream {
+            window: Window::new(ByteSize::bytes(window * KIB)).unwrap(),
+            announced: None,
+            fails: None,
+            takes: Duration::ZERO,
+            interrupts: false,
+        });
+        self
+    }
+
+    pub(super) fn announcing(self, announced: u64) -> Self {
+        self.with_stream(|stream| stream.announced = Some(announced))
+    }
+
+    pub(super) fn failing_at(self, offset: u64, how: &'static str) -> Self {
+        self.with_stream(|stream| stream.fails = Some((offset, how)))
+    }
+
+    /// Every 64 KiB of the stream take this long to come.
+    pub(super) fn coming_at(self, takes: Duration) -> Self {
+        self.with_stream(|stream| stream.takes = takes)
+    }
+
+    /// The uploader is interrupted while the stream is read.
+    pub(super) fn interrupted_while_it_comes(self) -> Self {
+        self.with_stream(|stream| stream.interrupts = true)
+    }
+
+    fn with_stream(mut self, change: impl FnOnce(&mut Stream)) -> Self {
+        change(self.stream.as_mut().expect("a stream"));
+        self
     }
 
     pub(super) fn with_tokens(mut self, tokens: &[&str]) -> Self {
@@ -180,7 +233,17 @@ impl Play {
             content_type: "text/plain".into(),
             metadata: Default::default(),
         };
-        let result = client.upload(&object, &self.content, self.timeout, &());
+        let mut read = 0;
+        let result = match &self.stream {
+            None => client.upload(&object, &self.content, self.timeout, &()),
+            Some(stream) => {
+                let mut source = Once { content: &self.content, stream, timing: &timing, read: 0 };
+                let window = stream.window;
+                let result = client.upload_stream(&object, &mut source, window, self.timeout, &());
+                read = source.read;
+                result
+            }
+        };
         let left: Vec<_> = stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
         assert!(left.is_empty(), "never asked: {left:?}; came to {result:?}");
         if let Err(error) = &result {
@@ -189,7 +252,7 @@ impl Play {
         let pauses = timing.pauses.lock().unwrap().clone();
         let renewals = self.tokens.renewals.lock().unwrap().to_owned();
         let requests = std::mem::take(&mut *stage.requests.lock().unwrap());
-        Outcome { result, pauses, renewals, requests }
+        Outcome { result, pauses, renewals, requests, read }
     }
 
     pub(super) fn uploads(self) -> (Uploaded, Vec<Duration>) {
@@ -199,6 +262,36 @@ impl Play {
 
     pub(super) fn fails(self) -> UploadError {
         self.run().result.expect_err("the upload fails")
+    }
+}
+
+/// The content, as it comes once.
+struct Once<'a> {
+    content: &'a RandomContent,
+    stream: &'a Stream,
+    timing: &'a VirtualTiming,
+    read: u64,
+}
+
+impl Source for Once<'_> {
+    fn announced(&self) -> Option<u64> {
+        self.stream.announced
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        *self.timing.elapsed.lock().unwrap() += self.stream.takes;
+        if self.stream.interrupts {
+            self.timing.interrupt();
+        }
+        let most = match self.stream.fails {
+            Some((offset, how)) if offset == self.read => return Err(io::Error::other(how)),
+            Some((offset, _)) => offset - self.read,
+            None => u64::MAX,
+        };
+        let most = most.min(64 * KIB).min(buffer.len() as u64);
+        let count = self.content.read_at(self.read, &mut buffer[..most as usize])?;
+        self.read += count as u64;
+        Ok(count)
     }
 }
 
@@ -218,6 +311,11 @@ impl Transport for Stage {
         match request.body {
             Body::Empty => {}
             Body::Bytes(bytes) => body.extend_from_slice(bytes),
+            Body::Part { bytes, observer } => {
+                let taken = usize::try_from(reaction.takes).unwrap_or(usize::MAX).min(bytes.len());
+                body.extend_from_slice(&bytes[..taken]);
+                observer.sent(taken as u64);
+            }
             Body::Rest { content, mut offset, observer } => {
                 let mut buffer = [0; 64 << 10];
                 let mut left = reaction.takes;

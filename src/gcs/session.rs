@@ -25,30 +25,44 @@ impl fmt::Debug for Session {
     }
 }
 
+/// Where the bytes at hand lie in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Where they end.
+    pub(super) end: u64,
+    /// The whole object's size, if it is known that they end with the object.
+    pub(super) total: Option<u64>,
+}
+
 /// How many bytes a 308 says are persisted: `Range: bytes=0-N` means N + 1, no header means none.
-/// `None` if the header makes no sense for an object of `size` bytes.
-pub(super) fn persisted(range: Option<&str>, size: u64) -> Option<u64> {
+/// `None` if the header makes no sense where no more than `sent` bytes can have come.
+pub(super) fn persisted(range: Option<&str>, sent: u64) -> Option<u64> {
     let Some(range) = range else { return Some(0) };
     let last = range.trim().strip_prefix("bytes=0-")?;
     if !last.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let persisted = last.parse::<u64>().ok()?.checked_add(1)?;
-    (persisted <= size).then_some(persisted)
+    (persisted <= sent).then_some(persisted)
 }
 
-/// The `Content-Range` of the bytes from `offset` to the end. An empty rest has no range of its
-/// own: it is written like a status query, and finishes an object of no bytes.
-pub(super) fn content_range(offset: u64, size: u64) -> String {
-    match size.checked_sub(1) {
-        Some(last) if offset <= last => format!("bytes {offset}-{last}/{size}"),
-        _ => status_query(size),
+/// The `Content-Range` of the bytes from `offset` to the end of those at hand. An empty rest has no
+/// range of its own: it is written like a status query, and finishes an object of no bytes.
+pub(super) fn content_range(offset: u64, extent: Extent) -> String {
+    match extent.end.checked_sub(1) {
+        Some(last) if offset <= last => format!("bytes {offset}-{last}/{}", size(extent)),
+        _ => status_query(extent),
     }
 }
 
-/// The `Content-Range` of a status query.
-pub(super) fn status_query(size: u64) -> String {
-    format!("bytes */{size}")
+/// The `Content-Range` of a status query. It finishes the object if that is all it lacks, so it
+/// states the size only where no other byte can follow.
+pub(super) fn status_query(extent: Extent) -> String {
+    format!("bytes */{}", size(extent))
+}
+
+fn size(extent: Extent) -> String {
+    extent.total.map_or_else(|| "*".to_owned(), |total| total.to_string())
 }
 
 #[cfg(test)]
@@ -86,10 +100,19 @@ mod tests {
 
     #[test]
     fn content_ranges_go_to_the_end() {
-        assert_eq!(content_range(0, 10), "bytes 0-9/10");
-        assert_eq!(content_range(9, 10), "bytes 9-9/10");
-        assert_eq!(content_range(0, 0), "bytes */0");
-        assert_eq!(content_range(10, 10), "bytes */10");
+        let whole = |size| Extent { end: size, total: Some(size) };
+        assert_eq!(content_range(0, whole(10)), "bytes 0-9/10");
+        assert_eq!(content_range(9, whole(10)), "bytes 9-9/10");
+        assert_eq!(content_range(0, whole(0)), "bytes */0");
+        assert_eq!(content_range(10, whole(10)), "bytes */10");
+        assert_eq!(status_query(whole(10)), "bytes */10");
+    }
+
+    #[test]
+    fn a_part_that_is_not_the_last_leaves_the_size_open() {
+        let part = Extent { end: 20, total: None };
+        assert_eq!(content_range(10, part), "bytes 10-19/*");
+        assert_eq!(status_query(part), "bytes */*");
     }
 
     #[test]

@@ -80,6 +80,13 @@ pub enum Body<'a> {
         /// Hears of every byte that goes out.
         observer: &'a dyn Observer,
     },
+    /// A part of a stream.
+    Part {
+        /// Its bytes.
+        bytes: &'a [u8],
+        /// Hears of every byte that goes out.
+        observer: &'a dyn Observer,
+    },
 }
 
 /// An answer: as much of it as an upload looks at.

@@ -1,14 +1,19 @@
 //! One upload, from the first request to the last answer: the state machine.
 //!
 //! ```text
-//!            ┌──────────────── session gone ────────────────┐
-//!            ▼                                              │
-//!   ──▶    Start ── session ──▶ Send ── broke, 5xx … ──▶ Query ──┐
-//!            │                   ▲ │ ▲                      │    │ broke, 5xx …
-//!          taken                 │ │ └─── 308: offset ──────┤◀───┘
-//!            ▼                308│ │ 200                200 │
-//!        Identify ── ours ───────┼─▶ Done ◀─────────────────┘
+//!            ┌───────────────────── session gone ────────────────────┐
+//!            ▼                                                       │
+//!   ──▶    Start ── session ──▶ Fill ──▶ Send ── broke, 5xx … ──▶ Query ──┐
+//!            │                   ▲        │ │                        │    │ broke, 5xx …
+//!          taken                 ├─ 308 ──┘ │ 200                    │◀───┘
+//!            ▼                   │          ▼                        │
+//!        Identify ── ours ───────┼───────▶ Done ◀─────── 200 ────────┤
+//!                                └─────────────── 308: offset ───────┘
 //! ```
+//!
+//! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
+//! request; or a stream, part by part, of which no more than the part at hand can be sent again.
+//! [`State::Fill`] has the bytes at hand that are sent next.
 //!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
 //! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
@@ -17,12 +22,12 @@
 //! Nothing is ever inferred from what was sent: how far the object has come is what Cloud Storage
 //! says, and it is done when Cloud Storage shows it with the size and the checksum of the content.
 
+use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
-
-use crate::content::Content;
 
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
@@ -31,6 +36,11 @@ use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
 use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+
+mod cargo;
+
+pub(super) use self::cargo::Cargo;
+use self::cargo::Filled;
 
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
 const PATIENCE: u32 = 5;
@@ -41,6 +51,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 enum State {
     Start,
+    Fill(Session, u64),
     Send(Session, u64),
     Query(Session, Cause),
     Identify,
@@ -50,7 +61,9 @@ enum State {
 impl State {
     fn session(&self) -> Option<&Session> {
         match self {
-            Self::Send(session, _) | Self::Query(session, _) => Some(session),
+            Self::Fill(session, _) | Self::Send(session, _) | Self::Query(session, _) => {
+                Some(session)
+            }
             Self::Start | Self::Identify | Self::Done(_) => None,
         }
     }
@@ -84,33 +97,40 @@ impl Failure {
     fn new(kind: ErrorKind, message: String) -> Self {
         Self { kind, status: None, message, hint: None }
     }
+
+    /// Bytes of a stream are lost.
+    fn lost(message: String) -> Self {
+        let hint = Some("send the whole of it once more".to_owned());
+        Self { hint, ..Self::new(ErrorKind::Lost, message) }
+    }
 }
 
 type Next = Result<State, Failure>;
 
 /// An upload under way.
-pub(super) struct Upload<'a> {
+pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
-    content: &'a dyn Content,
+    cargo: Cargo<'c>,
     tally: &'a Tally<'a>,
     began: Instant,
+    timeout: Duration,
     deadline: Instant,
     back_off: BackOff,
     resumed: u32,
     retried: u32,
     lost_sessions: u32,
     misunderstood: u32,
-    renewed: bool,
+    renewed: Cell<bool>,
     persisted: u64,
     last_fault: Option<String>,
 }
 
-impl<'a> Upload<'a> {
+impl<'a, 'c> Upload<'a, 'c> {
     pub(super) fn new(
         bucket: &'a Bucket,
         object: &'a NewObject,
-        content: &'a dyn Content,
+        cargo: Cargo<'c>,
         timeout: Duration,
         tally: &'a Tally<'a>,
     ) -> Self {
@@ -118,16 +138,17 @@ impl<'a> Upload<'a> {
         Self {
             bucket,
             object,
-            content,
+            cargo,
             tally,
             began,
+            timeout,
             deadline: began + timeout,
             back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait),
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
             misunderstood: 0,
-            renewed: false,
+            renewed: Cell::new(false),
             persisted: 0,
             last_fault: None,
         }
@@ -139,6 +160,7 @@ impl<'a> Upload<'a> {
             let session = state.session().cloned();
             let next = match state {
                 State::Start => self.start(),
+                State::Fill(session, offset) => self.fill(session, offset),
                 State::Send(session, offset) => self.send(session, offset),
                 State::Query(session, cause) => self.query(session, cause),
                 State::Identify => self.identify(),
@@ -154,12 +176,13 @@ impl<'a> Upload<'a> {
     /// Opens a session.
     fn start(&mut self) -> Next {
         let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
-        let metadata = self.object.to_json(self.content.crc32c());
-        let headers = vec![
+        let metadata = self.object.to_json(self.cargo.checksum_beforehand());
+        let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
-            ("x-upload-content-length", self.content.size().to_string()),
         ];
+        let announced = self.cargo.announced();
+        headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {
             Reply::Success(answer) => self.opened(&answer),
@@ -177,20 +200,66 @@ impl<'a> Upload<'a> {
         };
         let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
         match self.bucket.endpoint.session(location) {
-            Ok(session) => Ok(State::Send(session, 0)),
+            Ok(session) => Ok(State::Fill(session, 0)),
             Err(error) => Err(nonsense(error.to_string())),
         }
     }
 
-    /// Sends everything from `offset` on.
+    /// Has the bytes from `offset` on at hand.
+    fn fill(&mut self, session: Session, offset: u64) -> Next {
+        let begin = self.cargo.begin();
+        if offset < begin {
+            let message = format!(
+                "Cloud Storage has {offset} bytes, and had acknowledged {begin}: those between \
+                 cannot be had again",
+            );
+            return Err(Failure::lost(message));
+        }
+        if self.cargo.ends_before_the_object_at(offset) {
+            self.read_part()?;
+        }
+        Ok(State::Send(session, offset))
+    }
+
+    /// Reads the part of a stream that follows the one which is persisted. Its time begins with it,
+    /// and once more when it has come.
+    fn read_part(&mut self) -> Result<(), Failure> {
+        self.deadline = self.bucket.timing.now() + self.timeout;
+        self.cargo.next_part();
+        loop {
+            let read = self.cargo.read();
+            if self.bucket.timing.interrupted() {
+                return Err(self.interrupted());
+            }
+            let came = self.cargo.extent().end;
+            match read {
+                Ok(Filled::Wholly) => break,
+                Ok(Filled::Partly) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let message = format!("the stream failed after {came} bytes: {error}");
+                    return Err(Failure::new(ErrorKind::Source, message));
+                }
+            }
+            if self.bucket.timing.now() >= self.deadline {
+                let message = format!(
+                    "the stream was too slow: after {came} bytes, a part of it had not come \
+                     within {:?}",
+                    self.timeout,
+                );
+                return Err(Failure::new(ErrorKind::Source, message));
+            }
+        }
+        self.deadline = self.bucket.timing.now() + self.timeout;
+        Ok(())
+    }
+
+    /// Sends what is at hand from `offset` on.
     fn send(&mut self, session: Session, offset: u64) -> Next {
-        let (content, size) = (self.content, self.content.size());
-        let headers = vec![("content-range", content_range(offset, size))];
-        self.tally.begin(offset, size);
-        let body = match size {
-            0 => Body::Empty,
-            _ => Body::Rest { content, offset, observer: self.tally },
-        };
+        let extent = self.cargo.extent();
+        let headers = self.transfer_headers(content_range(offset, extent));
+        self.tally.begin(offset, extent.total);
+        let body = self.cargo.body(offset, self.tally);
         match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
             Reply::Success(answer) => self.finished(Step::Send, session, &answer),
             Reply::Persisted(persisted) => self.continued(session, persisted),
@@ -200,11 +269,23 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// Everything was sent, and Cloud Storage has kept a part of it.
+    /// What goes with every request that could finish the object: the checksum of a stream, which
+    /// is known by then, so that Cloud Storage refuses to make an object of other bytes.
+    fn transfer_headers(&self, content_range: String) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("content-range", content_range)];
+        let checksum = self.cargo.checksum_afterwards();
+        headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
+        headers
+    }
+
+    /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
     fn continued(&mut self, session: Session, persisted: u64) -> Next {
         let progress = persisted > self.persisted;
         self.note_persisted(persisted);
-        if progress && persisted < self.content.size() {
+        if self.cargo.ends_before_the_object_at(persisted) {
+            return Ok(State::Fill(session, persisted));
+        }
+        if progress && persisted < self.cargo.extent().end {
             return Ok(self.resume(session, Cause::Incomplete));
         }
         let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
@@ -214,11 +295,11 @@ impl<'a> Upload<'a> {
 
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
-        let headers = vec![("content-range", status_query(self.content.size()))];
+        let headers = self.transfer_headers(status_query(self.cargo.extent()));
         match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
             Reply::Success(answer) => self.finished(Step::Query, session, &answer),
             Reply::Persisted(persisted) => {
-                if persisted == self.content.size() && persisted > 0 {
+                if persisted > 0 && self.cargo.extent().total == Some(persisted) {
                     return self.continued(session, persisted);
                 }
                 self.note_persisted(persisted);
@@ -237,13 +318,18 @@ impl<'a> Upload<'a> {
         self.resumed += 1;
         debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
         self.tally.observer.resuming(cause, self.persisted);
-        State::Send(session, self.persisted)
+        State::Fill(session, self.persisted)
     }
 
     /// The session is no more, and what it had is lost.
     fn start_over(&mut self, step: Step) -> Next {
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
+        let begin = self.cargo.begin();
+        if begin > 0 {
+            let message = format!("{text}, and the first {begin} bytes cannot be had again");
+            return Err(Failure::lost(message));
+        }
         if self.lost_sessions >= PATIENCE {
             let message = format!("{text}, for the {PATIENCE}th time");
             return Err(Failure::new(ErrorKind::Protocol, message));
@@ -268,8 +354,13 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost.
+    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost, which
+    /// it cannot be before the end of a stream is known.
     fn identify(&mut self) -> Next {
+        if self.cargo.sum().is_none() {
+            let message = "another object has this name".to_owned();
+            return Err(Failure::new(ErrorKind::Conflict, message));
+        }
         let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
         match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
             Reply::Success(answer) => match Object::from_json(&answer.body) {
@@ -298,6 +389,9 @@ impl<'a> Upload<'a> {
 
     /// In what an object is not the one that was sent, if in anything.
     fn differences(&self, object: &Object) -> Option<String> {
+        let Some((size, crc32c)) = self.cargo.sum() else {
+            return Some("it was finished before its end was sent".to_owned());
+        };
         let mut differences = Vec::new();
         let mut compare = |what: &str, theirs: String, ours: String| {
             if theirs != ours {
@@ -307,8 +401,8 @@ impl<'a> Upload<'a> {
         };
         compare("bucket", object.bucket.clone(), self.bucket.name.clone());
         compare("name", object.name.clone(), self.object.name.clone());
-        compare("size", object.size.to_string(), self.content.size().to_string());
-        compare("CRC32C", object.crc32c.to_string(), self.content.crc32c().to_string());
+        compare("size", object.size.to_string(), size.to_string());
+        compare("CRC32C", object.crc32c.to_string(), crc32c.to_string());
         (!differences.is_empty()).then(|| differences.join(", "))
     }
 
@@ -348,7 +442,7 @@ impl<'a> Upload<'a> {
 
     /// Makes a request, and sorts what comes of it.
     fn request(
-        &mut self,
+        &self,
         step: Step,
         method: Method,
         url: &str,
@@ -376,8 +470,8 @@ impl<'a> Upload<'a> {
             return self.sort(step, answer);
         }
         let refused = self.refused(step, &answer);
-        let Some(token) = token.filter(|_| !self.renewed) else { return Err(refused) };
-        self.renewed = true;
+        let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
+        self.renewed.set(true);
         match self.bucket.tokens.renew(&token).map_err(credentials)? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
@@ -388,10 +482,11 @@ impl<'a> Upload<'a> {
         }
     }
 
-    fn sort(&mut self, step: Step, answer: Answer) -> Result<Reply, Failure> {
+    fn sort(&self, step: Step, answer: Answer) -> Result<Reply, Failure> {
         match verdict(step, answer.status) {
             Verdict::Success => Ok(Reply::Success(answer)),
-            Verdict::Persisted => match persisted(answer.range.as_deref(), self.content.size()) {
+            Verdict::Persisted => match persisted(answer.range.as_deref(), self.cargo.extent().end)
+            {
                 Some(persisted) => Ok(Reply::Persisted(persisted)),
                 None => {
                     let range = printable(answer.range.unwrap_or_default().as_bytes());
@@ -429,9 +524,10 @@ impl<'a> Upload<'a> {
             TransportError::Stalled(_) => Cause::Stalled,
             TransportError::TimedOut => return Err(self.out_of_time()),
             TransportError::Interrupted => return Err(self.interrupted()),
-            TransportError::Tls(_) | TransportError::Protocol(_) | TransportError::Content(_) => {
+            TransportError::Tls(_) | TransportError::Protocol(_) => {
                 return Err(Failure::new(ErrorKind::Protocol, text));
             }
+            TransportError::Content(_) => return Err(Failure::new(ErrorKind::Source, text)),
         };
         Ok(Reply::Again(Fault { cause, retry_after: None, text }))
     }
@@ -482,13 +578,14 @@ impl<'a> Upload<'a> {
     fn note_persisted(&mut self, persisted: u64) {
         if persisted > self.persisted {
             self.back_off.reset();
+            self.renewed.set(false);
         }
         self.persisted = persisted;
         self.tally.observer.persisted(persisted);
     }
 
     fn out_of_time(&self) -> Failure {
-        let given = self.deadline.saturating_duration_since(self.began);
+        let given = self.timeout;
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
             None => String::new(),
@@ -576,10 +673,11 @@ impl<'a> Tally<'a> {
         Self { observer, bytes, missing, complete: AtomicBool::new(false) }
     }
 
-    /// The content from `offset` on is about to be sent.
-    fn begin(&self, offset: u64, size: u64) {
-        self.missing.store(size - offset, Ordering::Relaxed);
-        if offset == size {
+    /// What lies from `offset` on is about to be sent: up to the object's end, where `total` says
+    /// where that is.
+    fn begin(&self, offset: u64, total: Option<u64>) {
+        self.missing.store(total.map_or(u64::MAX, |total| total - offset), Ordering::Relaxed);
+        if total == Some(offset) {
             self.complete.store(true, Ordering::Relaxed);
         }
     }
@@ -605,5 +703,7 @@ impl Observer for Tally<'_> {
     }
 }
 
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,8 @@ pub(super) const NAME_TAKEN: Kind = Kind("name-taken", "An object of that name e
 pub(super) const NO_CREDENTIALS: Kind = Kind("no-credentials", "No access to Cloud Storage", 502);
 pub(super) const STORAGE_UNINTELLIGIBLE: Kind =
     Kind("storage-unintelligible", "Cloud Storage's answer makes no sense", 502);
+pub(super) const STORAGE_LOST: Kind =
+    Kind("storage-lost", "Cloud Storage lost a part of the upload", 502);
 pub(super) const NOT_READY: Kind = Kind("not-ready", "Not ready for uploads", 503);
 pub(super) const QUEUE_FULL: Kind = Kind("queue-full", "Too many uploads at once", 503);
 pub(super) const DRAINING: Kind = Kind("draining", "The server is shutting down", 503);
@@ -78,6 +80,7 @@ pub(super) const ALL: &[Kind] = &[
     NAME_TAKEN,
     NO_CREDENTIALS,
     STORAGE_UNINTELLIGIBLE,
+    STORAGE_LOST,
     NOT_READY,
     QUEUE_FULL,
     DRAINING,

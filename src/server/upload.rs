@@ -207,6 +207,8 @@ impl Failure {
             ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),
             ErrorKind::TimedOut => (&problem::STORAGE_TIMED_OUT, "timed-out"),
             ErrorKind::Protocol => (&problem::STORAGE_UNINTELLIGIBLE, "unintelligible"),
+            ErrorKind::Source => (&problem::INTERNAL, "unreadable"),
+            ErrorKind::Lost => (&problem::STORAGE_LOST, "lost"),
         };
         Self { problem, outcome }
     }

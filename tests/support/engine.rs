@@ -2,17 +2,19 @@
 //! when they would have added up to it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use gcs_uploader::content::{Content, RandomContent, Seed};
+use gcs_uploader::content::{Content, RandomContent, Seed, Source};
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
 use gcs_uploader::gcs::timing::Timing;
 use gcs_uploader::gcs::{
     Bucket, Client, Endpoint, NewObject, Observer, Retry, UploadError, Uploaded, Uploader as _,
+    Window,
 };
 
 /// How long an upload may take, on its own clock.
@@ -55,6 +57,45 @@ pub fn upload_content(
     observer: &dyn Observer,
 ) -> Result<Uploaded, UploadError> {
     client.upload(&object(name), content, DEADLINE, observer)
+}
+
+/// As [`upload_content`], with bytes that come once and are kept in a window.
+pub fn upload_stream(
+    client: &Client,
+    name: &str,
+    source: &mut dyn Source,
+    window: Window,
+) -> Result<Uploaded, UploadError> {
+    client.upload_stream(&object(name), source, window, DEADLINE, &())
+}
+
+/// Content that comes once, in pieces.
+pub struct Once<'a> {
+    pub content: &'a RandomContent,
+    /// How large the pieces are, at the most.
+    pub pieces: usize,
+    pub announced: Option<u64>,
+    /// At which offset it fails, if it does.
+    pub fails_at: Option<u64>,
+    /// How much of it has come.
+    pub read: u64,
+}
+
+impl Source for Once<'_> {
+    fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.fails_at.map_or(u64::MAX, |offset| offset - self.read);
+        if left == 0 {
+            return Err(io::Error::other("the source has failed"));
+        }
+        let most = buffer.len().min(self.pieces).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.content.read_at(self.read, &mut buffer[..most])?;
+        self.read += count as u64;
+        Ok(count)
+    }
 }
 
 /// A clock on which pauses take no time.

@@ -30,8 +30,13 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`, and listens to what it prints on both of its outputs.
-    pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(command: Command) -> Self {
+        Self::fed(command, Stdio::null())
+    }
+
+    /// As [`start`](Self::start), with something on its standard input.
+    pub fn fed(mut command: Command, input: Stdio) -> Self {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let (sender, lines) = mpsc::channel();
         let outputs: [Box<dyn std::io::Read + Send>; 2] =

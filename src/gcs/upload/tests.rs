@@ -3,7 +3,7 @@
 use super::super::script::{Play, Seen, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
-use crate::content::{Crc32c, RandomContent, Seed};
+use crate::content::{Content as _, Crc32c, RandomContent, Seed};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WHOLE: &str = "put bytes 0-1048575/1048576";

@@ -322,6 +322,7 @@ fn failed_uploads() -> Vec<Outcome> {
         ErrorKind::Interrupted,
         ErrorKind::TimedOut,
         ErrorKind::Protocol,
+        ErrorKind::Lost,
     ];
     let fail = |(kind, lines): (ErrorKind, &str)| {
         answer(&run(Plan::Fail(kind)), "POST", "/api/upload-random", "HTTP/1.1", lines)

@@ -22,8 +22,10 @@ use serde_json::Value;
 use super::access::Access;
 use super::connection::Limits;
 use super::{Config, RunError, Server, Stop};
-use crate::content::{ByteSize, Content};
-use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader};
+use crate::content::{ByteSize, Content, Crc32c, Source};
+use crate::gcs::{
+    Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader, Window,
+};
 use crate::telemetry::Metrics;
 
 /// How long a test waits for what must come.
@@ -58,21 +60,32 @@ impl Uploader for Fake {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
         self.began.send(object.clone()).unwrap();
-        match self.plan {
-            Plan::Store => Ok(uploaded(object, content)),
-            Plan::StoreAfterFaults => {
-                observer.sent(content.size());
-                observer.retrying(Cause::Status(503), Duration::from_millis(1));
-                observer.resuming(Cause::Broken, 1);
-                Ok(Uploaded { resumed: 1, retried: 2, ..uploaded(object, content) })
+        self.store(uploaded(object, content.size(), content.crc32c()), observer)
+    }
+
+    /// Reads the stream to its end, and then does what is planned.
+    fn upload_stream(
+        &self,
+        object: &NewObject,
+        source: &mut dyn Source,
+        _window: Window,
+        _timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        self.began.send(object.clone()).unwrap();
+        let (mut size, mut crc32c) = (0, Crc32c::of(&[]));
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    size += count as u64;
+                    crc32c = crc32c.append(&buffer[..count]);
+                }
+                Err(_) => return Err(failure(ErrorKind::Source)),
             }
-            Plan::StoreWhenReleased => select! {
-                recv(self.released) -> _ => Ok(uploaded(object, content)),
-                recv(self.interrupted) -> _ => Err(failure(ErrorKind::Interrupted)),
-            },
-            Plan::Fail(kind) => Err(failure(kind)),
-            Plan::Panic => panic!("a panic that the test ordered"),
         }
+        self.store(uploaded(object, size, crc32c), observer)
     }
 
     fn interrupt(&self) {
@@ -88,19 +101,39 @@ impl Uploader for Fake {
     }
 }
 
-fn uploaded(object: &NewObject, content: &dyn Content) -> Uploaded {
+impl Fake {
+    fn store(&self, uploaded: Uploaded, observer: &dyn Observer) -> Result<Uploaded, UploadError> {
+        match self.plan {
+            Plan::Store => Ok(uploaded),
+            Plan::StoreAfterFaults => {
+                observer.sent(uploaded.object.size);
+                observer.retrying(Cause::Status(503), Duration::from_millis(1));
+                observer.resuming(Cause::Broken, 1);
+                Ok(Uploaded { resumed: 1, retried: 2, ..uploaded })
+            }
+            Plan::StoreWhenReleased => select! {
+                recv(self.released) -> _ => Ok(uploaded),
+                recv(self.interrupted) -> _ => Err(failure(ErrorKind::Interrupted)),
+            },
+            Plan::Fail(kind) => Err(failure(kind)),
+            Plan::Panic => panic!("a panic that the test ordered"),
+        }
+    }
+}
+
+fn uploaded(object: &NewObject, size: u64, crc32c: Crc32c) -> Uploaded {
     Uploaded {
         object: Object {
             bucket: "bucket".to_owned(),
             name: object.name.clone(),
-            size: content.size(),
-            crc32c: content.crc32c(),
+            size,
+            crc32c,
             generation: "1700000000000001".to_owned(),
             content_type: object.content_type.clone(),
         },
         resumed: 0,
         retried: 0,
-        bytes_sent: content.size(),
+        bytes_sent: size,
         elapsed: Duration::from_millis(1500),
     }
 }

@@ -1,0 +1,219 @@
+//! What an upload sends: content that can be had again from any offset, or a stream's part that is
+//! at hand.
+
+use std::io;
+
+use crate::content::{Content, Crc32c, Source};
+use crate::gcs::session::Extent;
+use crate::gcs::transport::Body;
+use crate::gcs::{Observer, Window};
+
+/// What an upload sends.
+pub(in crate::gcs) enum Cargo<'a> {
+    /// All of it, from any offset.
+    Whole(&'a dyn Content),
+    /// One part after the other.
+    Parts(Parts<'a>),
+}
+
+impl<'a> Cargo<'a> {
+    pub(in crate::gcs) fn parts(source: &'a mut dyn Source, window: Window) -> Self {
+        Self::Parts(Parts::new(source, window))
+    }
+
+    /// How long the object will be, where that is known before it is sent.
+    pub(super) fn announced(&self) -> Option<u64> {
+        match self {
+            Self::Whole(content) => Some(content.size()),
+            Self::Parts(parts) => parts.source.announced(),
+        }
+    }
+
+    /// The checksum, where that is known before the first byte is sent.
+    pub(super) fn checksum_beforehand(&self) -> Option<Crc32c> {
+        match self {
+            Self::Whole(content) => Some(content.crc32c()),
+            Self::Parts(_) => None,
+        }
+    }
+
+    /// The checksum, where it is known only at the end: with the last part.
+    pub(super) fn checksum_afterwards(&self) -> Option<Crc32c> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Parts(_) => self.sum().map(|(_, crc32c)| crc32c),
+        }
+    }
+
+    /// Where the bytes at hand lie in the object.
+    pub(super) fn extent(&self) -> Extent {
+        match self {
+            Self::Whole(content) => Extent { end: content.size(), total: Some(content.size()) },
+            Self::Parts(parts) => parts.extent(),
+        }
+    }
+
+    /// The object's size and checksum, once its end is known.
+    pub(super) fn sum(&self) -> Option<(u64, Crc32c)> {
+        match self {
+            Self::Whole(content) => Some((content.size(), content.crc32c())),
+            Self::Parts(parts) => parts.extent().total.map(|total| (total, parts.crc32c)),
+        }
+    }
+
+    /// The offset of the first byte that can still be sent.
+    pub(super) fn begin(&self) -> u64 {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Parts(parts) => parts.begin,
+        }
+    }
+
+    /// Whether the bytes at hand end at `offset`, and the object does not, as far as is known.
+    pub(super) fn ends_before_the_object_at(&self, offset: u64) -> bool {
+        self.extent() == Extent { end: offset, total: None }
+    }
+
+    /// Lets go of the part at hand, which Cloud Storage has, and begins the next one.
+    pub(super) fn next_part(&mut self) {
+        if let Self::Parts(parts) = self {
+            parts.next();
+        }
+    }
+
+    /// Reads some more of the part that is at hand.
+    ///
+    /// # Errors
+    /// The source's, or that it has not kept to what it announced.
+    pub(super) fn read(&mut self) -> io::Result<Filled> {
+        match self {
+            Self::Whole(_) => Ok(Filled::Wholly),
+            Self::Parts(parts) => parts.read(),
+        }
+    }
+
+    /// How much memory is held for what is sent, in bytes.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Parts(parts) => parts.room.capacity(),
+        }
+    }
+
+    /// The bytes at hand from `offset` on, as a request's body.
+    pub(super) fn body<'b>(&'b self, offset: u64, observer: &'b dyn Observer) -> Body<'b> {
+        match self {
+            _ if offset == self.extent().end => Body::Empty,
+            Self::Whole(content) => Body::Rest { content: *content, offset, observer },
+            Self::Parts(parts) => Body::Part { bytes: parts.from(offset), observer },
+        }
+    }
+}
+
+/// A stream, and the part of it that is at hand.
+pub(in crate::gcs) struct Parts<'a> {
+    source: &'a mut dyn Source,
+    window: usize,
+    /// The offset of the part's first byte.
+    begin: u64,
+    /// Room for the part: grows with what comes, up to a window.
+    room: Vec<u8>,
+    /// How many bytes of the room are the part's.
+    length: usize,
+    /// The byte after a part of a whole window. Without it nobody knows whether the part is the
+    /// last one, and that must be said with the part's bytes: a checksum has to come with them.
+    ahead: Option<u8>,
+    ended: bool,
+    /// The checksum of all that was read.
+    crc32c: Crc32c,
+}
+
+/// What one reading of a source has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// There is room for more.
+    Partly,
+    /// The part is ready to be sent.
+    Wholly,
+}
+
+/// How much room a part has at first, in bytes. It doubles until it is a window.
+const FIRST_ROOM: usize = 64 << 10;
+
+impl<'a> Parts<'a> {
+    fn new(source: &'a mut dyn Source, window: Window) -> Self {
+        Self {
+            source,
+            window: window.bytes(),
+            begin: 0,
+            room: Vec::new(),
+            length: 0,
+            ahead: None,
+            ended: false,
+            crc32c: Crc32c::of(&[]),
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        let end = self.begin + self.length as u64;
+        Extent { end, total: self.ended.then_some(end) }
+    }
+
+    fn from(&self, offset: u64) -> &[u8] {
+        let skipped = usize::try_from(offset - self.begin).unwrap_or(usize::MAX);
+        self.room[..self.length].get(skipped..).unwrap_or_default()
+    }
+
+    fn next(&mut self) {
+        self.begin += self.length as u64;
+        self.length = 0;
+        if let Some(byte) = self.ahead.take() {
+            self.room[0] = byte;
+            self.length = 1;
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Filled> {
+        let full = self.length == self.window;
+        let count = if full { self.look_ahead()? } else { self.read_part()? };
+        self.ended = count == 0;
+        self.check_announced()?;
+        Ok(if self.ended || full { Filled::Wholly } else { Filled::Partly })
+    }
+
+    fn read_part(&mut self) -> io::Result<usize> {
+        if self.length == self.room.len() {
+            let more = self.length.max(FIRST_ROOM).min(self.window - self.length);
+            self.room.reserve_exact(more);
+            self.room.resize(self.length + more, 0);
+        }
+        let free = &mut self.room[self.length..];
+        let count = self.source.read(free)?;
+        self.crc32c = self.crc32c.append(&free[..count]);
+        self.length += count;
+        Ok(count)
+    }
+
+    fn look_ahead(&mut self) -> io::Result<usize> {
+        let mut byte = [0];
+        let count = self.source.read(&mut byte)?;
+        self.crc32c = self.crc32c.append(&byte[..count]);
+        self.ahead = byte[..count].first().copied();
+        Ok(count)
+    }
+
+    fn check_announced(&self) -> io::Result<()> {
+        let Some(announced) = self.source.announced() else { return Ok(()) };
+        let came = self.extent().end + self.ahead.map_or(0, |_| 1);
+        if came > announced {
+            let what = format!("more bytes came than the {announced} that were announced");
+            return Err(io::Error::other(what));
+        }
+        if self.ended && came < announced {
+            let what = format!("{came} bytes came of the {announced} that were announced");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+        }
+        Ok(())
+    }
+}

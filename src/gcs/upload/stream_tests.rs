@@ -1,0 +1,369 @@
+//! The state machine with bytes that come once, against scripted answers.
+
+use super::super::script::{Outcome, Play, breaks, fails, opened, persisted, status};
+use super::super::transport::TransportError;
+use super::*;
+use crate::content::{Content as _, RandomContent, Seed};
+
+const SECOND: Duration = Duration::from_secs(1);
+const KIB: u64 = 1 << 10;
+
+// 600 KiB in a window of 256 KiB: two parts and a last one.
+const FIRST: &str = "put bytes 0-262143/*";
+const SECOND_PART: &str = "put bytes 262144-524287/*";
+const LAST: &str = "put bytes 524288-614399/614400";
+const QUERY: &str = "put bytes */*";
+const LAST_QUERY: &str = "put bytes */614400";
+
+fn stream() -> Play {
+    Play::of_kib(600).streamed(256)
+}
+
+/// A stream of which the first part is persisted, and the second has been read.
+fn begun() -> Play {
+    stream().on("start", opened()).on(FIRST, persisted(256 * KIB))
+}
+
+/// A stream of which all but the last part is persisted.
+fn nearly_done() -> Play {
+    begun().on(SECOND_PART, persisted(512 * KIB))
+}
+
+fn header(outcome: &Outcome, request: usize, name: &str) -> Option<String> {
+    let headers = &outcome.requests[request].headers;
+    headers.iter().find(|(field, _)| *field == name).map(|(_, value)| value.clone())
+}
+
+// Part by part
+
+#[test]
+fn a_stream_goes_part_by_part_over_one_session() {
+    let outcome = nearly_done().done_on(LAST).run();
+    let uploaded = outcome.result.unwrap();
+    assert_eq!((uploaded.retried, uploaded.resumed), (0, 0));
+    assert_eq!((uploaded.bytes_sent, outcome.read), (600 * KIB, 600 * KIB));
+    assert!(outcome.pauses.is_empty());
+    let sent: Vec<u8> = outcome.requests[1..].iter().flat_map(|put| put.body.clone()).collect();
+    let mut bytes = vec![0; sent.len()];
+    let content = RandomContent::new(Seed::new(1), 600 * KIB);
+    let mut offset = 0;
+    while offset < bytes.len() {
+        offset += content.read_at(offset as u64, &mut bytes[offset..]).unwrap();
+    }
+    assert!(sent == bytes, "what is sent is what came");
+}
+
+#[test]
+fn the_checksum_comes_with_the_last_part_and_with_no_other() {
+    let outcome = nearly_done().done_on(LAST).run();
+    let hash = |request| header(&outcome, request, "x-goog-hash");
+    let crc32c = RandomContent::new(Seed::new(1), 600 * KIB).crc32c();
+    assert_eq!((hash(0), hash(1), hash(2)), (None, None, None));
+    assert_eq!(hash(3), Some(format!("crc32c={crc32c}")));
+    let metadata: serde_json::Value = serde_json::from_slice(&outcome.requests[0].body).unwrap();
+    assert_eq!(metadata.get("crc32c"), None);
+}
+
+#[test]
+fn a_length_that_is_announced_goes_with_the_start() {
+    let length = |play: Play| {
+        let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
+        let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
+        header(&outcome, 0, "x-upload-content-length")
+    };
+    assert_eq!(length(stream()), None);
+    assert_eq!(length(stream().announcing(600 * KIB)), Some("614400".into()));
+}
+
+#[test]
+fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
+    for (size, parts) in [
+        (0, &["put bytes */0"][..]),
+        (1, &["put bytes 0-0/1"]),
+        (262_143, &["put bytes 0-262142/262143"]),
+        (262_144, &["put bytes 0-262143/262144"]),
+        (262_145, &[FIRST, "put bytes 262144-262144/262145"]),
+        (524_288, &[FIRST, "put bytes 262144-524287/524288"]),
+        (524_289, &[FIRST, SECOND_PART, "put bytes 524288-524288/524289"]),
+    ] {
+        for announced in [None, Some(size)] {
+            let play = Play::of(size).streamed(256);
+            let play = announced.into_iter().fold(play, Play::announcing);
+            let mut play = play.on("start", opened());
+            let (last, others) = parts.split_last().unwrap();
+            for (part, end) in others.iter().zip(1..) {
+                play = play.on(part, persisted(end * 256 * KIB));
+            }
+            let outcome = play.done_on(last).run();
+            assert_eq!(outcome.result.as_ref().unwrap().bytes_sent, size);
+            assert!(header(&outcome, parts.len(), "x-goog-hash").is_some(), "{size}");
+        }
+    }
+}
+
+// Faults
+
+#[test]
+fn a_part_goes_on_from_what_is_persisted_of_it() {
+    let play = Play::of_kib(600).streamed(512).on("start", opened());
+    let play = play.on("put bytes 0-524287/*", persisted(256 * KIB));
+    let play = play.on(SECOND_PART, persisted(512 * KIB));
+    let (uploaded, pauses) = play.done_on(LAST).uploads();
+    assert_eq!((uploaded.resumed, uploaded.retried), (1, 0));
+    assert!(pauses.is_empty());
+}
+
+#[test]
+fn a_part_that_breaks_goes_on_from_what_cloud_storage_says() {
+    for fault in [status(503), status(408), breaks(), fails(TransportError::Stalled("w".into()))] {
+        let play = begun()
+            .on(SECOND_PART, fault.taking(1000))
+            .on(QUERY, status(503))
+            .on(QUERY, persisted(256 * KIB))
+            .on(SECOND_PART, persisted(512 * KIB));
+        let (uploaded, pauses) = play.done_on(LAST).uploads();
+        assert_eq!((uploaded.resumed, uploaded.retried), (1, 2));
+        assert_eq!(uploaded.bytes_sent, 600 * KIB + 1000);
+        assert_eq!(pauses, [SECOND, 2 * SECOND]);
+    }
+}
+
+#[test]
+fn a_part_whose_answer_was_lost_is_not_sent_again() {
+    let play = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(512 * KIB));
+    assert_eq!(play.done_on(LAST).uploads().0.bytes_sent, 600 * KIB);
+}
+
+#[test]
+fn a_part_of_which_nothing_is_kept_waits_and_asks() {
+    let play = begun()
+        .on(SECOND_PART, persisted(256 * KIB))
+        .on(QUERY, persisted(256 * KIB))
+        .on(SECOND_PART, persisted(512 * KIB));
+    assert_eq!(play.done_on(LAST).uploads().1, [SECOND]);
+}
+
+#[test]
+fn a_last_part_whose_answer_was_lost_is_found_finished() {
+    let outcome = nearly_done().on(LAST, breaks()).done_on(LAST_QUERY).run();
+    assert_eq!(outcome.result.as_ref().unwrap().bytes_sent, 600 * KIB);
+    assert!(header(&outcome, 4, "x-goog-hash").is_some(), "a query can be what finishes it");
+}
+
+#[test]
+fn a_last_part_that_broke_goes_on() {
+    let play = nearly_done().on(LAST, breaks().taking(7)).on(LAST_QUERY, persisted(512 * KIB));
+    play.done_on(LAST).uploads();
+}
+
+#[test]
+fn a_final_answer_of_a_stream_that_is_cut_short_is_asked_for_again() {
+    let play = nearly_done().on(LAST, status(200).body("{"));
+    assert_eq!(play.done_on(LAST_QUERY).uploads().0.retried, 1);
+}
+
+// What cannot be had again
+
+#[test]
+fn a_session_that_is_gone_is_replaced_while_all_is_in_the_window() {
+    for code in [404, 410, 499] {
+        let play = stream().on("start", opened()).on(FIRST, status(code)).on("start", opened());
+        let play = play.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, persisted(512 * KIB));
+        assert_eq!(play.done_on(LAST).uploads().0.bytes_sent, (600 + 256) * KIB);
+    }
+    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let play = play.on("put bytes */7", status(410)).on("start", opened());
+    play.done_on("put bytes 0-6/7").uploads();
+}
+
+#[test]
+fn a_session_that_is_gone_with_bytes_that_have_left_the_window_is_final() {
+    for code in [404, 410, 499] {
+        let error = begun().on(SECOND_PART, status(code)).on("cancel", status(404)).fails();
+        assert_eq!(error.kind, ErrorKind::Lost);
+        assert!(error.absent && error.message.contains("262144 bytes cannot be had"), "{error}");
+        assert!(error.hint.unwrap().contains("once more"));
+    }
+}
+
+#[test]
+fn a_session_that_is_gone_because_the_object_is_there_is_a_success() {
+    let play = nearly_done().on(LAST, breaks()).on(LAST_QUERY, status(404));
+    play.on("cancel", status(404)).done_on("look").uploads();
+}
+
+#[test]
+fn a_part_that_was_acknowledged_and_is_no_more_is_final() {
+    let play = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(0));
+    let error = play.on("cancel", status(499)).fails();
+    assert_eq!(error.kind, ErrorKind::Lost);
+    assert!(error.absent && error.message.contains("had acknowledged 262144"), "{error}");
+}
+
+#[test]
+fn more_than_was_sent_cannot_be_persisted() {
+    let play = begun().on(SECOND_PART, status(308).range("bytes=0-524288"));
+    assert_eq!(play.on("cancel", status(499)).fails().kind, ErrorKind::Protocol);
+}
+
+// A name that is taken
+
+#[test]
+fn a_name_that_is_taken_is_told_before_anything_is_read() {
+    let outcome = stream().on("start", status(412)).run();
+    let error = outcome.result.unwrap_err();
+    assert_eq!((error.kind, error.absent, outcome.read), (ErrorKind::Conflict, true, 0));
+}
+
+#[test]
+fn a_name_that_is_taken_in_the_meantime_is_a_conflict() {
+    assert_eq!(begun().on(SECOND_PART, status(412)).fails().kind, ErrorKind::Conflict);
+    let play = nearly_done();
+    let other = play.done_but("size", "7");
+    assert_eq!(play.on(LAST, status(412)).on("look", other).fails().kind, ErrorKind::Conflict);
+}
+
+#[test]
+fn our_own_stream_is_recognized_when_a_new_session_finds_the_name_taken() {
+    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let play = play.on("put bytes */7", status(404)).on("start", status(412));
+    play.done_on("look").uploads();
+}
+
+// What is not what it should be
+
+#[test]
+fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
+    let play = stream().failing_at(300 * KIB, "the client has gone");
+    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    let error = play.on("cancel", status(499)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
+    assert!(error.message.contains("after 307200 bytes: the client has gone"), "{error}");
+}
+
+#[test]
+fn a_stream_that_fails_at_its_very_end_is_not_finished() {
+    for size in [0, 1, 256 * KIB, 600 * KIB] {
+        let play = Play::of(size).streamed(1024).failing_at(size, "the digest differs");
+        let error = play.on("start", opened()).on("cancel", status(499)).fails();
+        assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
+    }
+}
+
+#[test]
+fn a_stream_of_another_length_than_announced_is_not_finished() {
+    for (announced, what) in [
+        (614_399, "more bytes came than the 614399"),
+        (614_401, "614400 bytes came of the 614401"),
+        (0, "more bytes came than the 0"),
+    ] {
+        let play = Play::of_kib(600).streamed(1024).announcing(announced).on("start", opened());
+        let error = play.on("cancel", status(499)).fails();
+        assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
+        assert!(error.message.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
+    let play = begun();
+    let early = play.done_but("size", "262144");
+    let play = play.on(SECOND_PART, breaks()).on(QUERY, early).on("remove 7", status(204));
+    let error = play.on("cancel", status(404)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
+    assert!(error.message.contains("before its end"), "{error}");
+}
+
+#[test]
+fn an_object_that_is_not_the_stream_is_deleted() {
+    for (field, value) in [("size", "7"), ("crc32c", "AAAAAA==")] {
+        let play = nearly_done();
+        let wrong = play.done_but(field, value);
+        let play = play.on(LAST, wrong).on("remove 7", status(204));
+        let error = play.on("cancel", status(404)).on("look", status(404)).fails();
+        assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
+    }
+}
+
+// Time
+
+#[test]
+fn a_stream_that_moves_may_take_longer_than_the_time_of_a_part() {
+    let play = stream().within(10 * SECOND).coming_at(2 * SECOND);
+    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).uploads();
+}
+
+#[test]
+fn a_stream_that_trickles_is_cut() {
+    let play = stream().within(10 * SECOND).coming_at(3 * SECOND);
+    let error = play.on("start", opened()).on("cancel", status(499)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
+    assert!(error.message.contains("too slow: after 262144 bytes"), "{error}");
+}
+
+#[test]
+fn a_part_that_is_not_acknowledged_in_time_is_given_up() {
+    let play = stream().within(10 * SECOND).coming_at(SECOND).on("start", opened());
+    let play = play.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, status(503));
+    let play = play.on(QUERY, status(503)).on(QUERY, status(503)).on(QUERY, status(503));
+    let error = play.on("cancel", status(499)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::TimedOut, true));
+    assert!(error.message.contains("within 10s"), "{error}");
+}
+
+#[test]
+fn an_interrupt_ends_a_stream_that_is_being_read() {
+    let play = stream().interrupted_while_it_comes().on("start", opened());
+    let error = play.on("cancel", status(499)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Interrupted, true));
+}
+
+// A stream may outlive a token.
+#[test]
+fn a_token_may_expire_again_after_progress() {
+    let play = stream().with_tokens(&["one", "two", "three"]).on("start", status(401));
+    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    let play = play.on(SECOND_PART, status(401)).on(QUERY, persisted(256 * KIB));
+    let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
+    assert!(outcome.result.is_ok());
+    assert_eq!(outcome.renewals, 2);
+}
+
+#[test]
+fn a_short_stream_takes_little_room_and_a_long_one_no_more_than_its_window() {
+    for (size, most) in [(0, 64), (1, 64), (1000, 64), (100 * KIB, 128), (9 << 20, 1024)] {
+        let content = RandomContent::new(Seed::new(1), size);
+        let mut source = Bytes { content: &content, offset: 0 };
+        let window = "1MiB".parse().unwrap();
+        let mut cargo = Cargo::parts(&mut source, window);
+        let mut offset = 0;
+        while cargo.extent().total.is_none() {
+            cargo.next_part();
+            while cargo.read().unwrap() == Filled::Partly {}
+            assert!(cargo.room() as u64 <= most * KIB, "{size}: {}", cargo.room());
+            assert!(cargo.begin() == offset && cargo.extent().end - offset <= 1 << 20);
+            offset = cargo.extent().end;
+        }
+        assert_eq!(cargo.sum(), Some((size, content.crc32c())));
+    }
+}
+
+/// A source that yields odd pieces.
+struct Bytes<'a> {
+    content: &'a RandomContent,
+    offset: u64,
+}
+
+impl crate::content::Source for Bytes<'_> {
+    fn announced(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(4999);
+        let count = self.content.read_at(self.offset, &mut buffer[..most])?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}

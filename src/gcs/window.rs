@@ -1,0 +1,78 @@
+//! How much of a stream is kept until Cloud Storage has it.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::content::ByteSize;
+
+/// How many bytes of a stream are kept until Cloud Storage has acknowledged them: so large is each
+/// part that is sent, but for the last.
+///
+/// A multiple of 256 KiB, as Cloud Storage wants of every part but the last
+/// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(u32);
+
+/// Why a text is no [`Window`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0} is no window: write a multiple of 256KiB, from 256KiB to 1GiB")]
+pub struct WindowError(String);
+
+impl Window {
+    /// What it is a multiple of, in bytes.
+    pub const STEP: u64 = 256 << 10;
+    /// 8 MiB.
+    pub const DEFAULT: Self = Self(8 << 20);
+    /// The largest, in bytes.
+    const MOST: u64 = 1 << 30;
+
+    /// The window of this size, if it is one.
+    ///
+    /// # Errors
+    /// The size is no multiple of 256 KiB, or none that a process should keep for each upload.
+    pub fn new(size: ByteSize) -> Result<Self, WindowError> {
+        let bytes = size.as_u64();
+        let fits = (Self::STEP..=Self::MOST).contains(&bytes) && bytes.is_multiple_of(Self::STEP);
+        let bytes = u32::try_from(bytes).ok().filter(|_| fits);
+        bytes.map(Self).ok_or_else(|| WindowError(size.to_string()))
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl FromStr for Window {
+    type Err = WindowError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size = text.parse::<ByteSize>();
+        let no_size = |_| WindowError(format!("{:?}", text.chars().take(40).collect::<String>()));
+        Self::new(size.map_err(no_size)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_multiple_of_256_kib() {
+        for (text, bytes) in [("256KiB", 256 << 10), ("8MiB", 8 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(text.parse::<Window>().map(Window::bytes), Ok(bytes));
+        }
+        assert_eq!("8MiB".parse(), Ok(Window::DEFAULT));
+        for text in ["", "0", "1", "262143", "262145", "1MB", "1025MiB", "2GiB", "4GiB", "5TiB"] {
+            let error = text.parse::<Window>().expect_err(text);
+            assert!(error.to_string().contains("multiple of 256KiB"), "{error}");
+        }
+    }
+}
