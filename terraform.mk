@@ -16,12 +16,9 @@ terraform-fmt: ## Format the Terraform configuration
 	terraform fmt -recursive terraform
 
 .PHONY: terraform-validate
-terraform-validate: ## Check the Terraform configuration's format and validity, and run its own tests
+terraform-validate: ## Check the Terraform configuration's format and validity, and run its own tests (GOOGLE='~> 6.50')
 	@$(need-terraform)
-	terraform fmt -check -recursive terraform
-	terraform -chdir=terraform init -backend=false -input=false
-	terraform -chdir=terraform validate
-	terraform -chdir=terraform test
+	@terraform/bin/validate
 
 .PHONY: terraform-docs
 terraform-docs: ## Write the tables of inputs and outputs in terraform/README.md anew

@@ -66,7 +66,9 @@ fn tried() -> bool {
     let credentials = GoogleCredentials::start(&found.unwrap(), timing).unwrap();
     let result = loop {
         match credentials.status() {
-            Ok(_) => break credentials.token().unwrap().unwrap().authorization(),
+            Ok(_) => {
+                break credentials.token(Duration::from_secs(60)).unwrap().unwrap().authorization();
+            }
             Err(error) if error.reason != "the first one has not come yet" => {
                 break error.to_string();
             }

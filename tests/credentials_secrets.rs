@@ -95,14 +95,14 @@ fn used(settings: &Settings) -> String {
     let credentials = GoogleCredentials::start(&found, timing).unwrap();
     let first = loop {
         match credentials.status() {
-            Ok(_) => break credentials.token(),
+            Ok(_) => break credentials.token(long),
             Err(error) if error.reason != "the first one has not come yet" => break Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
         }
     };
     let told = first.as_ref().err().map(ToString::to_string);
     let renewed =
-        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.renew(first));
+        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.renew(first, long));
     format!("{found} {found:?} {first:?} {renewed:?} {:?} {told:?}", credentials.status())
 }
 

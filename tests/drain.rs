@@ -152,6 +152,51 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_its_client_told() {
 }
 
 #[test]
+fn an_upload_to_a_store_that_no_longer_answers_is_told_what_is_not_known() {
+    let emulator = store(Duration::from_secs(60));
+    let silence = Action::StallBeforeAnswer { ms: 60_000 };
+    for target in [Target::Cancel, Target::Metadata] {
+        emulator.faults().order(Rule::on(target, silence.clone()).times(u32::MAX));
+    }
+    let server = serve(&emulator, &["--drain-timeout", "1s"]);
+    let mut running = Raw::connect(&server.url);
+    running.send(request("POST /api/upload-random?size=1KiB")).unwrap();
+    raw::wait_until("the upload has begun", || !emulator.faults().requests().is_empty());
+    server.process.signal("TERM");
+    let told = running.answer().unwrap();
+    assert_eq!((told.status, told.says_close()), (503, true));
+    assert!(told.body.contains("Whether an object was left behind is not known"), "{told:?}");
+    let (status, lines) = server.process.wait();
+    assert_eq!(status, Some(0), "{lines:#?}");
+}
+
+#[test]
+fn an_upload_that_still_waits_for_a_token_is_told_at_once() {
+    // A metadata server that takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = support::gcs_uploader();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--bucket", "bucket"]);
+    command.args(["--drain-timeout", "1s"]).env("CLOUDSDK_CONFIG", "/nonexistent");
+    command.env("GCE_METADATA_HOST", silent.local_addr().unwrap().to_string());
+    let server = Server::from(command);
+    let mut waiting = Raw::connect(&server.url);
+    waiting.send(request("POST /api/upload-random?size=1KiB")).unwrap();
+    raw::wait_until("a worker has it", || {
+        let mut raw = Raw::connect(&server.url);
+        raw.send(request("GET /metrics")).unwrap();
+        raw.answer().unwrap().body.contains("gcs_uploader_workers_busy 1\n")
+    });
+    let told = Instant::now();
+    server.process.signal("TERM");
+    let answer = waiting.answer().unwrap();
+    assert_eq!((answer.status, answer.says_close()), (503, true));
+    assert!(answer.body.contains("problem:interrupted"), "{answer:?}");
+    assert!(answer.body.contains("No object was left behind"), "{answer:?}");
+    assert_eq!(server.process.wait().0, Some(0));
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once() {
     let emulator = store(Duration::from_secs(30));
     let mut server = serve(&emulator, &[]);

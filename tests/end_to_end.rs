@@ -7,7 +7,7 @@ mod support;
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
 use serde_json::Value;
-use support::{Answer, Server, Store, gcs_uploader};
+use support::{Answer, Process, Server, Store, gcs_uploader};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -96,6 +96,23 @@ fn the_location_is_the_objects_url() {
 }
 
 #[test]
+fn the_embedded_stand_in_says_what_it_is_and_keeps_files_where_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = gcs_uploader();
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command.arg(format!("--emulator={}", dir.path().display()));
+    let mut process = Process::start(command);
+    process.line_with("This is not Cloud Storage: objects are kept as files in");
+    let server = Server::of(process);
+    let answer = server.post("/api/upload-random?size=12345");
+    assert_eq!(answer.json()["bucket"], "demo-bucket");
+    let seed = Seed::from_hex(&text(&answer.json(), "seed")).unwrap();
+    let content = all_bytes(&RandomContent::new(seed, 12345));
+    let file = dir.path().join("demo-bucket").join(text(&answer.json(), "name"));
+    assert!(std::fs::read(file).unwrap() == content);
+}
+
+#[test]
 fn the_command_line_uploads_and_prints_a_line_for_each_object() {
     let store = Store::emulator();
     let output = gcs_uploader()
@@ -142,6 +159,22 @@ fn check_takes_every_step_and_leaves_nothing_behind() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.matches('✓').count(), 5, "{said}");
     assert!(store.names().is_empty());
+}
+
+#[test]
+fn check_says_which_object_it_left_where_it_may_not_delete() {
+    let store = Store::emulator();
+    let fault = r#"{"on":"delete","action":{"status":{"status":403}}}"#;
+    let ordered = support::http().post(format!("{}/_emulator/faults", store.url)).send(fault);
+    assert_eq!(ordered.unwrap().status(), 200);
+    let output = gcs_uploader()
+        .args(["check", "--bucket", "bucket", "--storage-emulator-host", &store.url])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "the least-privilege role may not: {output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let [left] = &store.names()[..] else { panic!("one object: {said}") };
+    assert!(said.contains(&format!("gs://bucket/{left} is left behind")), "{said}");
 }
 
 #[test]

@@ -74,6 +74,10 @@ impl Scene {
         reply.status
     }
 
+    fn metrics(&self) -> String {
+        self.answer_to(request("GET /metrics")).body
+    }
+
     /// Nobody has noticed anything, and the server is as well as before. All that it has logged.
     fn end(self) -> Vec<String> {
         let uploads = self.others.were_served();
@@ -253,6 +257,169 @@ fn bodies_that_come_all_the_same_are_not_taken_for_requests() {
         .unwrap();
     assert_eq!(hidden.answer().unwrap().body, r#"{"status":"ok"}"#);
     assert!(hidden.answer().unwrap().header("content-type").ends_with("json"), "not the metrics");
+    scene.end();
+}
+
+/// A file's upload that announces its length in these header lines, and some of its body.
+fn file(lines: &str, body: &str) -> String {
+    request_with("PUT /api/upload", lines) + body
+}
+
+#[test]
+fn files_that_cannot_be_stored_are_refused_unread() {
+    let scene = Scene::begin();
+    for (lines, status) in [
+        ("Content-Length: 30000000000", 413),
+        ("Content-Length: 9223372036854775807", 413),
+        ("Content-Length: 18446744073709551616", 413),
+        ("Content-Length: 30000000000\r\nExpect: 100-continue", 413),
+        ("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 30000000000", 413),
+        ("Content-Length: 5\r\nExpect: the-worst", 417),
+        ("Content-Length: -1", 400),
+        ("Content-Length: 5\r\nContent-Length: 50", 400),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
+        ("Transfer-Encoding: gzip, chunked", 501),
+        ("Content-Length: 30000\r\nContent-Encoding: gzip", 415),
+        ("Content-Length: 30000\r\nContent-Range: bytes 0-29999/90000", 400),
+        ("Content-Length: 30000\r\nContent-MD5: nonsense", 400),
+        ("Content-Length: 30000\r\nContent-Type: multipart/form-data", 400),
+        ("Content-Length: 30000\r\nContent-Disposition: attachment; filename=\"../a\"", 400),
+        ("Transfer-Encoding: chunked\r\nIdempotency-Key: a", 400),
+    ] {
+        assert_eq!(scene.refusal_of(file(lines, "some")), status, "{lines}");
+    }
+    // Whoever sends such a file all the same is let go of after a few megabytes.
+    let mut endless = scene.connect();
+    endless.send(file("Content-Length: 30000000000", "")).unwrap();
+    let taken = endless.flood(&[b'x'; 65536]);
+    assert!(taken < 32 << 20, "{taken} bytes");
+    scene.end();
+}
+
+#[test]
+fn bodies_that_are_not_what_they_say_leave_no_object() {
+    let scene = Scene::begin();
+    let chunked = "Transfer-Encoding: chunked";
+    let form = "Content-Type: multipart/form-data; boundary=b";
+    let part = "--b\r\nContent-Disposition: form-data; filename=a\r\n\r\n";
+    let ending = |body: String| format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let formed = |body: &str| file(&format!("{form}\r\n{chunked}"), &ending(body.to_owned()));
+    let long = "x".repeat(70_000);
+    for text in [
+        file(chunked, "zz\r\nx"),
+        file(chunked, "-1\r\nx"),
+        file(chunked, "+1\r\nx\r\n0\r\n\r\n"),
+        file(chunked, " 1\r\nx\r\n0\r\n\r\n"),
+        file(chunked, "1\nx\n0\n\n"),
+        file(chunked, "10000000000000000\r\nx"),
+        file(chunked, "1\r\nxy\r\n0\r\n\r\n"),
+        file(chunked, &format!("1;{}\r\nx", "e".repeat(5000))),
+        file(chunked, &format!("1\r\nx\r\n0\r\n{}", "A: b\r\n".repeat(5000))),
+        formed(""),
+        formed("--c\r\n"),
+        formed(part),
+        formed(&format!("{part}half")),
+        formed(&format!("{part}half\r\n--b")),
+        formed(&format!("{part}half\r\n--bb--")),
+        formed("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nno file\r\n--b--"),
+        formed(&format!("--b\r\nA: {long}\r\n\r\n\r\n--b--")),
+        formed(&format!("--b\r\n{}\r\n\r\n--b--", "A: b\r\n".repeat(100))),
+        formed(&format!("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n{long}\r\n--b--")),
+        formed(&("--b\r\n\r\n\r\n".repeat(101) + "--b--")),
+        formed(&long),
+    ] {
+        assert_eq!(scene.answer_to(&text).status, 400, "{text}");
+    }
+    scene.end();
+}
+
+#[test]
+fn clients_that_vanish_with_a_file_leave_no_object_and_no_worker_busy() {
+    let scene = Scene::begin();
+    let form = "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked";
+    let part = "fff\r\n--b\r\nContent-Disposition: form-data; filename=a\r\n\r\nhalf";
+    let megabytes = "x".repeat(20 << 20);
+    for number in 0..60 {
+        let mut raw = scene.connect();
+        raw.send(match number % 5 {
+            0 => file("Content-Length: 5000000000", "some of it"),
+            1 => file("Transfer-Encoding: chunked", "7fffffff\r\nsome of it"),
+            2 => file("Content-Length: 1000", ""),
+            3 => file(form, part),
+            _ => file("Content-Length: 5000000000", &megabytes[..(number << 17)]),
+        })
+        .unwrap();
+        // Some say that no more will come; the others are gone at once.
+        if number % 2 == 0 {
+            raw.finish();
+            assert_eq!(raw.answer().map(|reply| reply.status), Some(400), "{number}");
+        }
+    }
+    raw::wait_until("all of them are noticed", || {
+        let page = scene.metrics();
+        page.contains("gcs_uploader_uploads_total{outcome=\"client-gone\"} 60\n")
+    });
+    scene.end();
+}
+
+#[test]
+fn clients_that_stall_or_trickle_with_a_file_are_let_go_of() {
+    let scene = Scene::with(&["--workers", "24"]);
+    let stalling = (0..8).map(|number| {
+        let mut raw = scene.connect();
+        raw.send(match number % 4 {
+            0 => file("Content-Length: 30000", ""),
+            1 => file("Transfer-Encoding: chunked", "5\r\nhell"),
+            2 => file("Content-Length: 5000000000", &"x".repeat(1 << 20)),
+            _ => file(
+                "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked",
+                "5\r\n--b\r\n\r\n",
+            ),
+        })
+        .unwrap();
+        timed(move || raw.answer().map(|reply| reply.status))
+    });
+    let stalling: Vec<_> = stalling.collect();
+    let trickling = (0..8).map(|_| {
+        let mut raw = scene.connect();
+        raw.send(file("Content-Length: 30000", "")).unwrap();
+        timed(move || {
+            while raw.send("x").is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+            raw.answer().map(|reply| reply.status)
+        })
+    });
+    let trickling: Vec<_> = trickling.collect();
+    for thread in stalling {
+        let (status, took) = thread.join().unwrap();
+        assert_eq!(status, Some(408));
+        assert!((29.0..59.0).contains(&took), "{took} s");
+    }
+    for thread in trickling {
+        let (status, took) = thread.join().unwrap();
+        assert_eq!(status, Some(408));
+        assert!((59.0..90.0).contains(&took), "{took} s");
+    }
+    scene.end();
+}
+
+#[test]
+fn a_chunked_body_without_end_is_cut_off_at_the_maximum() {
+    let scene = Scene::with(&["--max-upload-size", "16MiB"]);
+    let piece =
+        b"10000\r\n".iter().chain(&[b'x'; 65536]).chain(b"\r\n").copied().collect::<Vec<_>>();
+    let form = "Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked";
+    let part = "--b\r\nContent-Disposition: form-data; filename=a\r\n\r\n";
+    for beginning in [
+        file("Transfer-Encoding: chunked", ""),
+        file(form, &format!("{:x}\r\n{part}\r\n", part.len())),
+    ] {
+        let mut endless = scene.connect();
+        endless.send(beginning).unwrap();
+        let taken = endless.flood(&piece);
+        assert!((16 << 20..64 << 20).contains(&taken), "{taken} bytes");
+    }
     scene.end();
 }
 

@@ -44,6 +44,10 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
         ("METRICS_ADDR", "9090", "invalid socket address"),
         ("API_TOKENS_FILE", "", "\"\" makes no sense"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json", "the file cannot be read"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/dev/null", "is not a file"),
+        ("GCE_METADATA_HOST", "http://metadata", "HOST or HOST:PORT"),
+        ("RUST_LOG", "gcs=loud", "write a level"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");
         let said = refused(&[bucket, (variable, value)], &[]);

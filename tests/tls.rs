@@ -63,6 +63,14 @@ fn a_certificate_of_another_host_is_not_trusted() {
 }
 
 #[test]
+fn without_any_authority_nobody_is_trusted() {
+    let (company, mut nothing) = (Authority::new(), Authority::new());
+    nothing.file = "/nonexistent/ca.pem".into();
+    let said = refused(upload(&company, &nothing, "localhost", |_| ()));
+    assert!(said.contains("No CA certificates"), "{said}");
+}
+
+#[test]
 fn a_certificate_that_has_expired_is_not_trusted() {
     let company = Authority::new();
     let said = refused(upload(&company, &company, "localhost", |params| {

@@ -12,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
+#[cfg(feature = "emulator")]
+use gcs_uploader::emulator::{Action, Break, Rule, Target};
 use serde_json::Value;
 use support::{PATIENCE, Process, Store, gcs_uploader};
 use tempfile::TempDir;
@@ -214,6 +216,101 @@ fn a_file_that_was_uploaded_before_is_there() {
     assert_eq!((once.status.code(), again.status.code()), (Some(0), Some(0)));
     assert_eq!(lines(&once)[0]["generation"], lines(&again)[0]["generation"]);
     assert_eq!(lines(&again)[0]["bytesSent"], 0);
+}
+
+/// A file that changes between being read through and being sent: until the test has changed it, the
+/// store answers that it is busy.
+#[cfg(feature = "emulator")]
+fn changed_while_it_is_uploaded(change: impl FnOnce(&Path)) -> (Output, Vec<String>) {
+    let rig = support::rig::Rig::new();
+    let busy = Action::Status { status: 503, retry_after: None };
+    rig.emulator.faults().order(Rule::on(Target::Start, busy).times(100_000));
+    let files = Files::new();
+    let path = files.file("a.txt", &bytes(300 * KIB));
+    let address = rig.emulator.addr().to_string();
+    let mut command = gcs_uploader();
+    command.args(["upload", "--bucket", "bucket", "--storage-emulator-host", &address]);
+    command.arg(&path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let began = Instant::now();
+    while rig.emulator.faults().requests().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "no upload is ever started");
+        std::thread::yield_now();
+    }
+    change(&path);
+    rig.emulator.faults().clear();
+    let output = child.wait_with_output().unwrap();
+    let objects = rig.emulator.objects("bucket");
+    (output, objects.into_iter().map(|object| object.name).collect())
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn a_file_that_changes_meanwhile_makes_no_object() {
+    let (output, objects) = changed_while_it_is_uploaded(|path| {
+        fs::write(path, bytes(300 * KIB + 1).split_off(1)).unwrap();
+    });
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("400") && said.contains("changed meanwhile: upload it again"), "{said}");
+    assert!(objects.is_empty());
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn a_file_that_becomes_shorter_meanwhile_makes_no_object() {
+    let (output, objects) = changed_while_it_is_uploaded(|path| {
+        fs::write(path, b"short").unwrap();
+    });
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("the file had 307200 bytes, and now ends at 5"), "{said}");
+    assert!(said.contains("changed meanwhile: upload it again"), "{said}");
+    assert!(objects.is_empty());
+}
+
+/// Uploads 3 MiB of standard input in windows of 512 KiB, to a store with these faults.
+#[cfg(feature = "emulator")]
+fn stream_under(rules: impl IntoIterator<Item = Rule>) -> (Output, support::rig::Rig) {
+    let rig = support::rig::Rig::with(rules);
+    let mut command = gcs_uploader();
+    let address = rig.emulator.addr().to_string();
+    command.args(["upload", "--bucket", "bucket", "--storage-emulator-host", &address]);
+    command.args(["--upload-window", "512KiB", "--name", "stream", "-"]);
+    let output = with_input(command, &bytes(3 * MIB));
+    assert_eq!(rig.emulator.faults().violations(), []);
+    (output, rig)
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn standard_input_arrives_whole_although_connections_break() {
+    let reset = |bytes| Action::BreakAfterRequestBytes { bytes, with: Break::Reset };
+    let lost = Action::BreakBeforeAnswer { with: Break::Close };
+    let (output, rig) = stream_under([
+        Rule::on(Target::Data, reset(300 * KIB)),
+        Rule::on(Target::Data, reset(0)).after(2),
+        Rule::on(Target::Data, lost).after(5),
+        Rule::on(Target::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let [line] = &lines(&output)[..] else { panic!("one line: {output:?}") };
+    assert!(line["resumed"].as_u64() >= Some(3), "{line}");
+    assert_eq!(rig.emulator.faults().pending(), [], "every fault has happened");
+    assert!(rig.emulator.content("bucket", "stream").unwrap() == bytes(3 * MIB));
+    assert_eq!(line["crc32c"], Crc32c::of(&bytes(3 * MIB)).to_string());
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+fn standard_input_that_cloud_storage_has_lost_makes_no_object_and_is_told() {
+    let (output, rig) =
+        stream_under([Rule::on(Target::Data, Action::LoseSession { status: 410 }).after(3)]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("the first 1572864 bytes cannot be had again"), "{said}");
+    assert!(said.contains("send the whole of it once more"), "{said}");
+    assert!(rig.emulator.objects("bucket").is_empty());
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Check {
 }
 
 fn token(tokens: &dyn TokenSource) -> Result<(), String> {
-    match tokens.token() {
+    match tokens.token(STEP) {
         Ok(None) => passed("token: none is needed"),
         Ok(Some(_)) => passed("token: obtained"),
         Err(error) => return Err(format!("token: {error}")),

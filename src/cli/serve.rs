@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
+use crate::gcs::Window;
 use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
 use crate::server::{Config, Server};
@@ -19,7 +20,8 @@ use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
-/// Run the server: GET /api/health, GET /api/ready, POST /api/upload-random, GET /metrics
+/// Run the server: GET /api/health, GET /api/ready, POST /api/upload, POST /api/upload-random, GET
+/// /metrics
 #[derive(Args)]
 pub(super) struct Serve {
     /// The address to listen on; port 0 takes a free one
@@ -80,7 +82,7 @@ pub(super) struct Serve {
     )]
     upload_size: ByteSize,
 
-    /// How large a file a request may ask for
+    /// How large a file a request may ask for, or bring
     #[arg(
         long,
         env = "MAX_UPLOAD_SIZE",
@@ -89,6 +91,11 @@ pub(super) struct Serve {
         value_parser = settings::object_size
     )]
     max_upload_size: ByteSize,
+
+    /// How much of a client's file is kept in memory until Cloud Storage has it, a multiple of 256KiB;
+    /// as many workers as upload clients' files at a time use as many times that
+    #[arg(long, env = "UPLOAD_WINDOW", value_name = "SIZE", default_value = "8MiB")]
+    upload_window: Window,
 
     /// How long one upload may take, all retries included (40s, 5m)
     #[arg(
@@ -194,6 +201,7 @@ impl Serve {
     }
 
     fn serve(self) -> Result<ExitCode, Failure> {
+        self.storage.check_credentials()?;
         let access = self.access()?;
         let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
@@ -205,6 +213,7 @@ impl Serve {
             max_connections: self.max_connections,
             upload_size: self.upload_size,
             max_upload_size: self.max_upload_size,
+            upload_window: self.upload_window,
             object_prefix: self.storage.object_prefix.clone(),
             bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,

@@ -98,6 +98,20 @@ impl Storage {
         }))
     }
 
+    /// Credentials that are named must be such, before anything begins.
+    pub(super) fn check_credentials(&self) -> Result<(), Failure> {
+        if self.emulator_host().is_some() {
+            return Ok(());
+        }
+        match (credentials::find(&self.credential_settings()), &self.credentials) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Some(file)) if !file.as_os_str().is_empty() => Err(Failure::Setting(
+                format!("GOOGLE_APPLICATION_CREDENTIALS (--credentials): {error}"),
+            )),
+            (Err(error), _) => Err(Failure::Setting(error.to_string())),
+        }
+    }
+
     fn tokens(&self) -> Result<Arc<dyn TokenSource>, CredentialsError> {
         if self.emulator_host().is_some() {
             return Ok(Arc::new(NoCredentials));

@@ -36,7 +36,8 @@ pub(super) struct Upload {
     /// What to upload; - is standard input. Without any, random files are made
     ///
     /// An object is named as its file, without the folders, after OBJECT_PREFIX. One that exists
-    /// already is never overwritten.
+    /// already is never overwritten: a file that is there byte for byte counts as uploaded, any
+    /// other one fails.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -131,6 +132,7 @@ impl Upload {
     /// Refuses what makes no sense before anything is uploaded.
     fn check(&self) -> Result<(), Failure> {
         self.storage.bucket()?;
+        self.storage.check_credentials()?;
         let setting = |text: &str| Err(Failure::Setting(text.to_owned()));
         if self.name.is_some() && self.files.len() > 1 {
             return setting("--name is the name of one object: give one FILE with it");

@@ -158,6 +158,26 @@ impl fmt::Display for ObjectPrefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_writes_is_a_legal_name_or_refused(
+            name in "[./a\\PC\\n\\\\]{0,12}(\\PC{0,400}|[./]{0,4})",
+            prefix in prop::sample::select(vec!["", "p/", "a-", ".well-known/"]),
+        ) {
+            let prefix: ObjectPrefix = prefix.parse().unwrap();
+            if let Ok(whole) = prefix.client_name(&name) {
+                prop_assert_eq!(&whole, &format!("{prefix}{name}"));
+                prop_assert!(whole.len() <= MAX_NAME && !whole.starts_with(RESERVED));
+                prop_assert!(!whole.chars().any(char::is_control));
+                prop_assert!(whole.split('/').all(|part| !matches!(part, "" | "." | "..")));
+            }
+            if let Ok(unique) = prefix.unique_client_name(&name) {
+                prop_assert!(unique.len() <= MAX_NAME && prefix.client_name(&name).is_ok());
+            }
+        }
+    }
 
     #[test]
     fn names_begin_with_the_prefix_and_differ() {

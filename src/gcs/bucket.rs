@@ -97,7 +97,10 @@ impl Bucket {
             let path = url.split('?').next().unwrap_or_default();
             format!("{} {path}", method.as_str())
         };
-        let token = self.tokens.token().map_err(|error| format!("{}: {error}", tried()))?;
+        let began = self.timing.now();
+        let token = self.tokens.token(timeout).map_err(|error| format!("{}: {error}", tried()))?;
+        let waited = self.timing.now().saturating_duration_since(began);
+        let timeout = timeout.saturating_sub(waited);
         let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
         let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
         self.transport.exchange(&request).map_err(|error| format!("{}: {error}", tried()))

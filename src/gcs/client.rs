@@ -80,6 +80,7 @@ impl Uploader for Client {
 
     fn interrupt(&self) {
         self.bucket.timing.interrupt();
+        self.bucket.tokens.interrupt();
         self.bucket.transport.interrupt();
     }
 

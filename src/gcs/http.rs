@@ -30,8 +30,8 @@ pub struct HttpConfig {
     pub connections: usize,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
-    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
-    /// that begins while an answer is awaited is noticed after twice this time at the latest.
+    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. It is
+    /// noticed after twice this time at the latest.
     pub stall_timeout: Duration,
 }
 
@@ -254,7 +254,9 @@ fn sort_tls(error: &rustls::Error) -> TransportError {
         | rustls::Error::NoCertificatesPresented
         | rustls::Error::UnsupportedNameType
         | rustls::Error::PeerIncompatible(_)
-        | rustls::Error::AlertReceived(_) => TransportError::Tls(error.to_string()),
+        | rustls::Error::AlertReceived(_)
+        // What is wrong on this side, as when there are no CA certificates at all.
+        | rustls::Error::General(_) => TransportError::Tls(error.to_string()),
         _ => TransportError::Broken(error.to_string()),
     }
 }

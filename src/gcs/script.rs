@@ -428,11 +428,15 @@ impl Tokens {
 }
 
 impl TokenSource for Tokens {
-    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+    fn token(&self, _patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
         Ok(self.first())
     }
 
-    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+    fn renew(
+        &self,
+        rejected: &AccessToken,
+        _patience: Duration,
+    ) -> Result<Option<AccessToken>, CredentialsError> {
         assert_eq!(self.first().as_ref(), Some(rejected));
         *self.renewals.lock().unwrap() += 1;
         self.left.lock().unwrap().pop_front();
@@ -441,6 +445,8 @@ impl TokenSource for Tokens {
             reason: "there is no other token".into(),
         })
     }
+
+    fn interrupt(&self) {}
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
         Ok(None)

@@ -31,6 +31,7 @@ use log::{debug, warn};
 
 use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
+use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
@@ -44,8 +45,9 @@ use self::cargo::Filled;
 
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
 const PATIENCE: u32 = 5;
-/// How long each request may take that is made after giving up.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long each request may take that is made after giving up. There are three at the most, and a
+/// server that is being stopped waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Where an upload stands.
 #[derive(Clone, Debug)]
@@ -123,6 +125,8 @@ pub(super) struct Upload<'a, 'c> {
     misunderstood: u32,
     renewed: Cell<bool>,
     persisted: u64,
+    /// Cloud Storage has said that an object came of a session.
+    claimed: bool,
     last_fault: Option<String>,
 }
 
@@ -150,6 +154,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             misunderstood: 0,
             renewed: Cell::new(false),
             persisted: 0,
+            claimed: false,
             last_fault: None,
         }
     }
@@ -341,6 +346,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
     fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
+        self.claimed = true;
         let object = match Object::from_json(&answer.body) {
             Ok(object) => object,
             Err(error) => {
@@ -452,14 +458,12 @@ impl<'a, 'c> Upload<'a, 'c> {
         if self.bucket.timing.interrupted() {
             return Err(self.interrupted());
         }
-        let timeout = self.deadline.saturating_duration_since(self.bucket.timing.now());
+        let tokens = &*self.bucket.tokens;
+        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
+        let timeout = self.left();
         if timeout.is_zero() {
             return Err(self.out_of_time());
         }
-        let credentials = |e: super::credentials::CredentialsError| {
-            Failure::new(ErrorKind::Credentials, e.to_string())
-        };
-        let token = self.bucket.tokens.token().map_err(credentials)?;
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
         let answer = match self.bucket.transport.exchange(&request) {
@@ -472,7 +476,8 @@ impl<'a, 'c> Upload<'a, 'c> {
         let refused = self.refused(step, &answer);
         let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
         self.renewed.set(true);
-        match self.bucket.tokens.renew(&token).map_err(credentials)? {
+        let renewed = tokens.renew(&token, self.left());
+        match renewed.map_err(|error| self.without_token(&error))? {
             None => Err(refused),
             Some(_) => Ok(Reply::Again(Fault {
                 cause: Cause::Unauthorized,
@@ -564,7 +569,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.deadline.saturating_duration_since(self.bucket.timing.now()) {
+        if wait >= self.left() {
             return Err(self.out_of_time());
         }
         self.retried += 1;
@@ -582,6 +587,18 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
         self.persisted = persisted;
         self.tally.observer.persisted(persisted);
+    }
+
+    /// How much of the upload's time is left.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.timing.now())
+    }
+
+    fn without_token(&self, error: &CredentialsError) -> Failure {
+        match self.bucket.timing.interrupted() {
+            true => self.interrupted(),
+            false => Failure::new(ErrorKind::Credentials, error.to_string()),
+        }
     }
 
     fn out_of_time(&self) -> Failure {
@@ -604,7 +621,8 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let never_whole = !self.tally.complete() || failure.kind == ErrorKind::Conflict;
+        let unfinished = !self.tally.complete() && !self.claimed;
+        let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
             || match self.bucket.look(&self.object.name, LAST_WORDS) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {

@@ -4,18 +4,21 @@
 //! Whatever the client does, it costs this connection's thread alone, and that for a bounded time
 //! ([`Limits`]). What is no clean request is answered here and never gets any further.
 //!
-//! The body of a request is read here and thrown away, as no request has use for one. For one that
-//! has, this is the place: it would be handed to the worker as a reader of the rest of `input` and
-//! of the stream.
+//! The body of a request that has no use for one is read here and thrown away. Another is handed to
+//! the worker, as a reader of the rest of `input` and of the stream ([`Body`]); this thread waits for
+//! the answer meanwhile, and goes on behind the body if it was read to its end.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::body::{Body, Patience};
 use super::face::Face;
-use super::head::{self, Afterwards, Head, MAX_HEAD, Refusal};
+use super::head::{self, Afterwards, BodyBehind, Continue, Framing, Head, MAX_HEAD, Refusal};
 use super::problem;
-use super::relay::Relay;
+use super::relay::{Introduction, Relay};
 use super::visitors::{Doing, Visitor};
 
 /// How much is read at once.
@@ -29,8 +32,10 @@ const KEPT: usize = 64 << 10;
 pub(super) struct Limits {
     /// To begin a request, the first one as well.
     pub(super) idle: Duration,
-    /// To send a request's head, from its first byte; and then its body.
+    /// To send a request's head, from its first byte; and then a body that nobody wants.
     pub(super) request: Duration,
+    /// To send a body that is wanted.
+    pub(super) body: Patience,
     /// To take an answer.
     pub(super) answer: Duration,
     /// To read the last answer and close, while it may still be sending.
@@ -43,6 +48,7 @@ impl Limits {
     pub(super) const DEFAULT: Self = Self {
         idle: Duration::from_secs(75),
         request: Duration::from_secs(10),
+        body: Patience { stall: Duration::from_secs(30) },
         answer: Duration::from_secs(10),
         farewell: Duration::from_secs(2),
         farewell_bytes: 4 << 20,
@@ -52,9 +58,9 @@ impl Limits {
 pub(super) struct Connection<'a> {
     face: &'a Face,
     relay: &'a Relay,
-    visitor: &'a Visitor,
+    visitor: &'a Arc<Visitor>,
     limits: Limits,
-    introduction: String,
+    introduction: Introduction,
     /// What has come and was not made use of yet.
     input: Vec<u8>,
     request: Vec<u8>,
@@ -72,6 +78,13 @@ enum End {
     Refused(Refusal),
 }
 
+/// Whether it is known where the next request begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Known,
+    Unknown,
+}
+
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -82,7 +95,7 @@ impl<'a> Connection<'a> {
     pub(super) fn new(
         face: &'a Face,
         relay: &'a Relay,
-        visitor: &'a Visitor,
+        visitor: &'a Arc<Visitor>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -90,7 +103,7 @@ impl<'a> Connection<'a> {
             relay,
             visitor,
             limits,
-            introduction: relay.introduction(visitor.address),
+            introduction: relay.introduce(visitor.address),
             input: Vec::new(),
             request: Vec::new(),
             answer: Vec::new(),
@@ -117,13 +130,18 @@ impl<'a> Connection<'a> {
 
     fn serve_one(&mut self) -> Result<(), End> {
         let head = self.read_head()?;
-        self.skip_body(head.body)?;
-        self.visitor.set(Doing::Served);
-        let length = match self.relay.exchange(&self.request, &mut self.answer, head.answer) {
-            Ok(length) => length,
-            Err(error) => return Err(lost(&error).into()),
+        let (length, behind) = match head.body {
+            BodyBehind::Ignored(length) => {
+                self.skip_body(length)?;
+                self.visitor.set(Doing::Served);
+                (self.relay.exchange(&self.request, &mut self.answer, head.answer), Behind::Known)
+            }
+            BodyBehind::Taken(framing, awaits) => self.exchange_with_body(framing, awaits),
         };
-        let last = head.afterwards == Afterwards::Closed || self.face.intake.is_draining();
+        let length = length.map_err(|error| lost(&error))?;
+        let last = head.afterwards == Afterwards::Closed
+            || behind == Behind::Unknown
+            || self.face.intake.is_draining();
         if last {
             let line_end = length - 2;
             self.answer.splice(line_end..line_end, *b"Connection: close\r\n");
@@ -137,6 +155,29 @@ impl<'a> Connection<'a> {
         self.answer.clear();
         self.answer.shrink_to(KEPT);
         if last { Err(End::Answered) } else { Ok(()) }
+    }
+
+    /// Has a request answered that has a body; and what is known then of the bytes behind it.
+    fn exchange_with_body(
+        &mut self,
+        framing: Framing,
+        awaits: Continue,
+    ) -> (io::Result<usize>, Behind) {
+        self.visitor.set(Doing::Served);
+        let (visitor, intake) = (Arc::clone(self.visitor), Arc::clone(&self.face.intake));
+        let input = mem::take(&mut self.input);
+        let body = Body::new(visitor, intake, self.limits.body, input, framing, awaits);
+        let (introduction, request) = (&self.introduction, &self.request);
+        let length = self.relay.exchange_with_body(introduction, &body, request, &mut self.answer);
+        // The body's reader has set another.
+        self.read_timeout = None;
+        match body.rest() {
+            Some(rest) => {
+                self.input = rest;
+                (length, Behind::Known)
+            }
+            None => (length, Behind::Unknown),
+        }
     }
 
     /// Reads the head of the next request; what is passed on of it is in `request` then.
@@ -154,7 +195,7 @@ impl<'a> Connection<'a> {
             seen = length;
             if due {
                 self.request.clear();
-                let read = head::read(&self.input, &self.introduction, &mut self.request)?;
+                let read = head::read(&self.input, &self.introduction.line, &mut self.request)?;
                 if let Some(head) = read {
                     self.input.drain(..head.length);
                     return Ok(head);

@@ -30,6 +30,9 @@ pub(super) const EVERYWHERE: [&Kind; 12] = [
     &problem::VERSION,
 ];
 
+/// What only an operation answers that has no use for a body.
+pub(super) const OF_NO_BODY: [&Kind; 2] = [&problem::CHUNKED_BODY, &problem::BODY_TOO_LARGE];
+
 /// What only a server that asks for tokens answers.
 const OF_TOKENS: [&Kind; 3] =
     [&problem::BAD_AUTHORIZATION, &problem::UNAUTHORIZED, &problem::FORBIDDEN];
@@ -78,6 +81,7 @@ fn add_problems(operation: &mut Map<String, Value>, config: &Config) {
     let own = operation.remove("problems").unwrap_or_default();
     let is_own = |kind: &Kind| own.as_array().is_some_and(|own| own.contains(&kind.slug().into()));
     let has = |list: &[&Kind], kind: &Kind| list.iter().any(|listed| listed.slug() == kind.slug());
+    let takes_body = operation.contains_key("requestBody");
     let open = config.access.is_open();
     if open {
         operation.remove("security");
@@ -87,6 +91,7 @@ fn add_problems(operation: &mut Map<String, Value>, config: &Config) {
         .iter()
         .filter(|kind| is_own(kind) || has(&EVERYWHERE, kind))
         .filter(|kind| !(open && has(&OF_TOKENS, kind)))
+        .filter(|kind| !(takes_body && has(&OF_NO_BODY, kind)))
         .for_each(|kind| by_status.entry(kind.status()).or_default().push(kind));
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     for (status, kinds) in by_status {
@@ -101,6 +106,7 @@ fn response(status: u16, kinds: &[&Kind]) -> Value {
     let mut headers = vec!["X-Request-Id"];
     match status {
         400 | 401 | 403 => headers.push("WWW-Authenticate"),
+        415 => headers.push("Accept-Encoding"),
         503 => headers.push("Retry-After"),
         _ => {}
     }

@@ -246,6 +246,8 @@ impl Porter {
         if let Err(error) = thread.spawn(serve) {
             self.complain(&error);
             tell_to_come_again(&visitor.stream);
+            // So that the next to come may have a thread.
+            self.visitors.make_room();
         }
     }
 

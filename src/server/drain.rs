@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::face::{Face, draining};
 
-/// How long uploads that were interrupted may take to tell their clients.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long uploads that were interrupted may take to tell their clients: a name that is being
+/// resolved or a connection being made is waited for (10 s), and then Cloud Storage is told (9 s).
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Drains an intake that is closed: uploads that run or wait may finish within the configured time; in its last quarter
 /// none that still waits is begun; then the rest is interrupted. How many never came to an end.
@@ -18,6 +19,7 @@ pub(super) fn drain(face: &Face) -> usize {
     }
     let left = face.intake.wait_until_idle(began + timeout);
     // Also with none left: whoever holds the uploader learns that it is over.
+    face.intake.interrupt();
     face.uploader.interrupt();
     if left > 0 {
         log::warn!("interrupting {left} uploads: they did not finish within {timeout:?}");

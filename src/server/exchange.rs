@@ -7,9 +7,11 @@ use std::time::Instant;
 use tiny_http::{Method, Request};
 
 use super::answer::Answer;
+use super::body::Body;
 use super::request_id::RequestId;
 
-/// A request as it came in: clean, and without a body (see `head`).
+/// A request as it came in: clean, and with a body that is still to come where the route takes one
+/// (see `head`).
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) id: RequestId,
@@ -19,12 +21,13 @@ pub(super) struct Received {
     pub(super) user_agent: Option<String>,
     pub(super) client: IpAddr,
     pub(super) arrived: Instant,
+    pub(super) body: Option<Body>,
     /// Dropped unanswered, it answers 500 by itself.
     request: Request,
 }
 
 impl Received {
-    pub(super) fn new(request: Request, client: IpAddr) -> Self {
+    pub(super) fn new(request: Request, client: IpAddr, body: Option<Body>) -> Self {
         let header = |name: &'static str| {
             let mut named = request.headers().iter().filter(|header| header.field.equiv(name));
             named.next().map(|header| header.value.as_str())
@@ -36,6 +39,7 @@ impl Received {
             user_agent: header("User-Agent").map(str::to_owned),
             client,
             arrived: Instant::now(),
+            body,
             request,
         }
     }

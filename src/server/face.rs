@@ -12,10 +12,11 @@ use super::Config;
 use super::access_log;
 use super::answer::{Answer, JSON};
 use super::exchange::Received;
+use super::file_order::FileOrder;
 use super::intake::Intake;
 use super::order::Order;
 use super::problem::{self, Problem};
-use super::queue::{Job, Queue};
+use super::queue::{Job, Queue, Work};
 use super::route::{self, Route};
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
@@ -44,7 +45,7 @@ pub(super) struct Face {
 /// What is to be done about a request.
 enum Decision {
     Answer(Reply),
-    Upload(Order),
+    Upload(Work),
 }
 
 impl Face {
@@ -52,7 +53,7 @@ impl Face {
     pub(super) fn serve(&self, received: Received) {
         match self.decide(&received) {
             Decision::Answer(reply) => self.answer(received, reply),
-            Decision::Upload(order) => self.submit(received, order),
+            Decision::Upload(work) => self.submit(received, work),
         }
     }
 
@@ -75,26 +76,27 @@ impl Face {
 
     fn decide(&self, received: &Received) -> Decision {
         let (path, query) = route::split(&received.target);
-        let order = match route::route(&received.method, path, self.config.offer()) {
+        let work = match route::route(&received.method, path, self.config.offer()) {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
             Ok(Route::Description) => return Decision::Answer(Ok(self.description())),
-            Ok(Route::UploadRandom) => Order::of(received, query, &self.config),
+            Ok(Route::Upload) => FileOrder::of(received, path, query, &self.config).map(Work::File),
+            Ok(Route::UploadRandom) => Order::of(received, query, &self.config).map(Work::Random),
             Err(problem) => Err(problem),
         };
-        match order {
-            Ok(order) => Decision::Upload(order),
+        match work {
+            Ok(work) => Decision::Upload(work),
             Err(problem) => Decision::Answer(Err(problem)),
         }
     }
 
     /// Puts an upload into the queue; refused, it is answered at once.
-    fn submit(&self, received: Received, order: Order) {
+    fn submit(&self, received: Received, work: Work) {
         let Some(admission) = self.intake.enter() else {
             return self.answer(received, Err(draining()));
         };
-        if let Err(job) = self.queue.offer(Job { received, order, admission }) {
+        if let Err(job) = self.queue.offer(Job { received, work, admission }) {
             self.answer(job.received, Err(self.queue_full()));
         }
     }

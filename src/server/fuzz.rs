@@ -11,8 +11,13 @@ use std::time::Duration;
 use tiny_http::Method;
 
 use super::access::{Access, Tokens, bearer, without_tokens};
+use super::bytes::{Fault, Pieces, all_of};
+use super::checksums::{self, Check, Stated};
+use super::chunked::{Chunked, Decoded};
+use super::disposition::Disposition;
 use super::idempotency::Key;
 use super::metrics_door::request_line;
+use super::multipart::{Boundary, Multipart};
 use super::problem::Problem;
 use super::request_id::RequestId;
 use super::route::{self, Offer};
@@ -28,6 +33,7 @@ fn config() -> Config {
         max_connections: NonZeroUsize::MIN,
         upload_size: ByteSize::mebibytes(1),
         max_upload_size: ByteSize::mebibytes(16),
+        upload_window: crate::gcs::Window::DEFAULT,
         object_prefix: crate::content::ObjectPrefix::default(),
         bucket: "bucket".to_owned(),
         upload_timeout: Duration::from_secs(1),
@@ -129,6 +135,68 @@ pub fn text_with_tokens(data: &[u8]) {
     assert_eq!(without_tokens(&shown).matches("gcsu_").count(), shown.matches("gcsu_").count());
 }
 
+/// A chunked body, and what follows it: it is the same however it comes in.
+pub fn chunked(data: &[u8]) {
+    let decoded = |step| {
+        let mut pieces = Pieces::on_a_connection(data, step);
+        let all = all_of(&mut Decoded(Chunked::default(), &mut pieces));
+        all.map(|all| (all, pieces.rest().len())).map_err(drop)
+    };
+    let whole = decoded(data.len().max(1));
+    if let Ok((all, rest)) = &whole {
+        assert!(all.len() + rest + b"0\r\n\r\n".len() <= data.len());
+    }
+    assert_eq!(decoded(1), whole);
+    assert_eq!(decoded(3), whole);
+}
+
+/// A form whose boundary is `b`: it is the same however it comes in.
+pub fn multipart(data: &[u8]) {
+    let boundary = Boundary::new("b").expect("a boundary");
+    let read = |step| {
+        let mut body = Pieces::new(data, step);
+        let mut form = Multipart::new(&mut body, &boundary);
+        let mut parts = Vec::new();
+        while let Some(head) = form.next()? {
+            parts.push((head, all_of(&mut form)?));
+        }
+        Ok::<_, Fault>(parts)
+    };
+    let parts = |step| read(step).map_err(drop);
+    let whole = parts(data.len().max(1));
+    if let Ok(parts) = &whole {
+        assert!(parts.iter().map(|(_, content)| content.len()).sum::<usize>() <= data.len());
+    }
+    assert_eq!(parts(1), whole);
+    assert_eq!(parts(3), whole);
+}
+
+/// The value of `Content-Disposition`, and a file's name in it.
+pub fn content_disposition(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Some(Disposition { file_name: Some(name) }) = Disposition::parse(&text) else { return };
+    // What is of one byte in ISO-8859-1 may have two in UTF-8.
+    assert!(name.len() <= 2 * text.len());
+    let prefix: crate::content::ObjectPrefix = "in/".parse().expect("a prefix");
+    if let Ok(object) = prefix.client_name(&name) {
+        assert!(object.starts_with("in/") && object.len() <= 1024);
+        assert!(!object.contains(char::is_control) && !object.split('/').any(|part| part == ".."));
+    }
+}
+
+/// The values of the headers that state checksums.
+pub fn checksums(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for header in checksums::HEADERS {
+        let values_of = |name| if name == header { vec![&*text] } else { vec![] };
+        if let Ok(stated) = Stated::of(values_of) {
+            let mut check = Check::of(stated.clone());
+            check.update(data);
+            assert!(check.verify().is_ok() || stated != Stated::default());
+        }
+    }
+}
+
 /// The head of a request for metrics.
 pub fn metrics_request(data: &[u8]) {
     if let Some((_, target)) = request_line(data) {
@@ -144,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    const TARGETS: [fn(&[u8]); 9] = [
+    const TARGETS: [fn(&[u8]); 13] = [
         query,
         size,
         target,
@@ -154,10 +222,14 @@ mod tests {
         token_file,
         text_with_tokens,
         metrics_request,
+        chunked,
+        multipart,
+        content_disposition,
+        checksums,
     ];
 
     /// Inputs as they should be, of every kind.
-    const GOOD: [&str; 12] = [
+    const GOOD: [&str; 17] = [
         "size=64KiB",
         "size=1&size=%31",
         "18446744073709551615B",
@@ -170,6 +242,11 @@ mod tests {
         "# tokens\r\n\nsha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad x",
         "gcsu_agcsu_b gcsu_",
         "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n",
+        "5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n",
+        "--b\r\nContent-Disposition: form-data; filename=\"a\"\r\n\r\ndata\r\n--b--\r\n",
+        "form-data; name=\"f\"; filename=\"a \\\"b\\\".txt\"; filename*=UTF-8''%c3%a4.txt",
+        "crc32c=yZRlqg==,md5=XrY7u+Ae7tCTyyK7j1rNww==",
+        "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:;a=b, md5=:XrY7u+Ae7tCTyyK7j1rNww==:",
     ];
 
     proptest! {

@@ -2,7 +2,8 @@
 //! on.
 //!
 //! Strict on purpose: what two parties could read in two ways is refused. What is passed on has no
-//! body and is of printable ASCII, and holds those headers alone that somebody behind asks for.
+//! body and is of printable ASCII, and holds those headers alone that somebody behind asks for. A
+//! body is kept for a route that takes one, and for no other.
 
 use std::str;
 
@@ -11,6 +12,7 @@ use httparse::{Header, Request, Status};
 use super::answer::Answer;
 use super::problem::{self, Kind, Problem};
 use super::request_id::RequestId;
+use super::route::{self, Route};
 
 /// The longest head.
 pub(super) const MAX_HEAD: usize = 16 << 10;
@@ -25,18 +27,52 @@ const MAX_HEADERS: usize = 64;
 const MAX_BODY: u64 = 64 << 10;
 
 /// The headers that anybody behind asks for.
-pub(super) const PASSED_ON: [&str; 4] =
-    ["Authorization", "Idempotency-Key", "User-Agent", "X-Request-Id"];
+pub(super) const PASSED_ON: [&str; 12] = [
+    "Authorization",
+    "Content-Digest",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-MD5",
+    "Content-Range",
+    "Content-Type",
+    "Idempotency-Key",
+    "Repr-Digest",
+    "User-Agent",
+    "X-Goog-Hash",
+    "X-Request-Id",
+];
 
 /// A request that may be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Bytes of the head.
     pub(super) length: usize,
-    /// Bytes of the body behind it.
-    pub(super) body: u64,
+    pub(super) body: BodyBehind,
     pub(super) afterwards: Afterwards,
     pub(super) answer: AnswerBody,
+}
+
+/// What is behind the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyBehind {
+    /// So many bytes, often none, that nobody wants.
+    Ignored(u64),
+    /// What the route takes.
+    Taken(Framing, Continue),
+}
+
+/// How the end of a body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+/// Whether a client waits for `100 Continue` before it sends a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Continue {
+    Awaited,
+    NotAwaited,
 }
 
 /// What becomes of the connection after the answer.
@@ -109,7 +145,10 @@ pub(super) fn read(
     check_form(&bytes[..length], target)
         .and_then(|()| check_host(headers, version))
         .and_then(|()| pass_on(method, target, introduction, headers, passed_on))
-        .and_then(|()| body_length(headers, version))
+        .and_then(|()| match takes_body(method, target) {
+            true => body_taken(headers, version),
+            false => body_length(headers, version).map(BodyBehind::Ignored),
+        })
         .map(|body| {
             let answer = if method == "HEAD" { AnswerBody::Missing } else { AnswerBody::Follows };
             Some(Head { length, body, afterwards: afterwards(headers, version), answer })
@@ -175,32 +214,67 @@ fn check_host(headers: &[Header<'_>], version: u8) -> Result<(), Refusal> {
     }
 }
 
-/// How many bytes of body are to be thrown away, if it is a body that may be.
-fn body_length(headers: &[Header<'_>], version: u8) -> Result<u64, Refusal> {
+/// How the end of the body is found; `None` if there is no body.
+fn framing(headers: &[Header<'_>], version: u8) -> Result<Option<Framing>, Refusal> {
     let mut lengths = values(headers, "Content-Length");
     let mut codings = values(headers, "Transfer-Encoding");
     match (lengths.next(), lengths.next(), codings.next(), codings.next()) {
-        (None, _, None, _) => Ok(0),
-        (Some(length), None, None, _) => known_length(length, headers),
-        (None, _, Some(coding), None) if version == 1 => Err(coded(coding)),
+        (None, _, None, _) => Ok(None),
+        (Some(length), None, None, _) => Ok(Some(Framing::Length(number(length)?))),
+        (None, _, Some(coding), None) if version == 1 => coded(coding).map(Some),
         // Where a body ends on which two parties disagree, the next request can be forged
         // (RFC 9112, 11.2).
         _ => Err(ambiguous()),
     }
 }
 
-fn known_length(value: &[u8], headers: &[Header<'_>]) -> Result<u64, Refusal> {
+fn number(value: &[u8]) -> Result<u64, Refusal> {
     let digits = str::from_utf8(value).ok().filter(|text| is_number(text)).ok_or_else(ambiguous)?;
-    let length = digits.parse().unwrap_or(u64::MAX);
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+fn takes_body(method: &str, target: &str) -> bool {
+    Route::at(route::split(target).0).is_some_and(|route| route.takes_body(method))
+}
+
+/// A body that the route takes, if it is there.
+fn body_taken(headers: &[Header<'_>], version: u8) -> Result<BodyBehind, Refusal> {
+    let awaits = awaits_continue(headers, version)?;
+    let framing = framing(headers, version)?;
+    Ok(framing.map_or(BodyBehind::Ignored(0), |framing| BodyBehind::Taken(framing, awaits)))
+}
+
+/// RFC 9110, 10.1.1.
+fn awaits_continue(headers: &[Header<'_>], version: u8) -> Result<Continue, Refusal> {
+    let mut awaits = Continue::NotAwaited;
+    for value in values(headers, "Expect") {
+        match value.eq_ignore_ascii_case(b"100-continue") {
+            true if version == 1 => awaits = Continue::Awaited,
+            true => {}
+            false => {
+                let detail = "Of all that may be expected, 100-continue alone is known here.";
+                return Err(Refusal::new(&problem::EXPECTATION_FAILED, detail));
+            }
+        }
+    }
+    Ok(awaits)
+}
+
+/// How many bytes of body are to be thrown away, if it is a body that may be.
+fn body_length(headers: &[Header<'_>], version: u8) -> Result<u64, Refusal> {
     let expects = values(headers, "Expect").next().is_some();
-    match length {
-        0 => Ok(0),
-        length if length > MAX_BODY => Err(body_too_large()),
-        _ if expects => Err(Refusal::new(
-            &problem::EXPECTATION_FAILED,
-            "No request here has a body: send it without one, and without Expect.",
+    match framing(headers, version)? {
+        None | Some(Framing::Length(0)) => Ok(0),
+        Some(Framing::Chunked) => Err(Refusal::new(
+            &problem::CHUNKED_BODY,
+            "This request has no body: send it without one, and without Transfer-Encoding.",
         )),
-        length => Ok(length),
+        Some(Framing::Length(length)) if length > MAX_BODY => Err(body_too_large()),
+        Some(Framing::Length(_)) if expects => Err(Refusal::new(
+            &problem::EXPECTATION_FAILED,
+            "This request has no body: send it without one, and without Expect.",
+        )),
+        Some(Framing::Length(length)) => Ok(length),
     }
 }
 
@@ -216,17 +290,17 @@ fn ambiguous() -> Refusal {
 }
 
 fn body_too_large() -> Refusal {
-    let detail = format!("No request here has a body; one of up to {MAX_BODY} bytes is ignored.");
+    let detail = format!("This request has no body; one of up to {MAX_BODY} bytes is ignored.");
     Refusal { maximum: Some(MAX_BODY), ..Refusal::new(&problem::BODY_TOO_LARGE, detail) }
 }
 
-fn coded(coding: &[u8]) -> Refusal {
+fn coded(coding: &[u8]) -> Result<Framing, Refusal> {
     match coding.eq_ignore_ascii_case(b"chunked") {
-        true => Refusal::new(
-            &problem::CHUNKED_BODY,
-            "No request here has a body: send it without one, and without Transfer-Encoding.",
-        ),
-        false => Refusal::new(&problem::TRANSFER_CODING, "No transfer coding is known here."),
+        true => Ok(Framing::Chunked),
+        false => {
+            let detail = "No transfer coding but chunked is known here.";
+            Err(Refusal::new(&problem::TRANSFER_CODING, detail))
+        }
     }
 }
 
@@ -288,7 +362,7 @@ mod tests {
         let (head, passed_on) = head(&format!("{text}GET")).unwrap();
         assert_eq!(
             (head.length, head.body, head.afterwards, head.answer),
-            (text.len(), 0, Afterwards::Open, AnswerBody::Follows)
+            (text.len(), BodyBehind::Ignored(0), Afterwards::Open, AnswerBody::Follows)
         );
         assert_eq!(
             passed_on,
@@ -318,7 +392,55 @@ mod tests {
             ("Content-Length: 0\r\nExpect: 100-continue", 0),
             ("Expect: 100-continue", 0),
         ] {
-            assert_eq!(with_lines(lines).unwrap().0.body, body, "{lines}");
+            let is = with_lines(lines).unwrap().0.body;
+            assert_eq!(is, BodyBehind::Ignored(body), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_kept_for_the_route_that_takes_one() {
+        use Continue::{Awaited, NotAwaited};
+        let upload = |lines: &str| {
+            let text = format!("PUT /api/upload?name=a HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n");
+            head(&text).map(|(head, _)| head.body)
+        };
+        for (lines, body) in [
+            ("A: b", BodyBehind::Ignored(0)),
+            ("Content-Length: 0", BodyBehind::Taken(Framing::Length(0), NotAwaited)),
+            (
+                "Content-Length: 30000000000",
+                BodyBehind::Taken(Framing::Length(30_000_000_000), NotAwaited),
+            ),
+            (
+                "Content-Length: 5\r\nExpect: 100-Continue",
+                BodyBehind::Taken(Framing::Length(5), Awaited),
+            ),
+            ("Transfer-Encoding: Chunked", BodyBehind::Taken(Framing::Chunked, NotAwaited)),
+            (
+                "Expect: 100-continue\r\nTransfer-Encoding: chunked",
+                BodyBehind::Taken(Framing::Chunked, Awaited),
+            ),
+        ] {
+            assert_eq!(upload(lines), Ok(body), "{lines}");
+        }
+        for (lines, kind) in [
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", "ambiguous-body"),
+            ("Content-Length: 5\r\nContent-Length: 5", "ambiguous-body"),
+            ("Content-Length: -5", "ambiguous-body"),
+            ("Transfer-Encoding: gzip, chunked", "transfer-coding"),
+            ("Content-Length: 5\r\nExpect: the worst", "expectation-failed"),
+            ("Content-Length: 5\r\nExpect: 100-continue\r\nExpect: more", "expectation-failed"),
+        ] {
+            assert_eq!(upload(lines), Err(kind), "{lines}");
+        }
+        let old = "POST /api/upload HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+        let body = BodyBehind::Taken(Framing::Length(5), NotAwaited);
+        assert_eq!(head(old).unwrap().0.body, body, "HTTP/1.0 knows no 100");
+        for text in
+            ["GET /api/upload", "DELETE /api/upload", "POST /api/uploads", "POST /API/upload"]
+        {
+            let text = format!("{text} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+            assert_eq!(head(&text).unwrap_err(), "chunked-body", "{text}");
         }
     }
 

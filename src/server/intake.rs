@@ -28,6 +28,8 @@ enum Phase {
     Draining,
     /// Nothing that waits is begun any more.
     Ending,
+    /// What is under way is interrupted.
+    Over,
 }
 
 impl Intake {
@@ -55,6 +57,15 @@ impl Intake {
 
     pub(super) fn begin_no_more(&self) {
         self.lock().phase = Phase::Ending;
+    }
+
+    pub(super) fn interrupt(&self) {
+        self.lock().phase = Phase::Over;
+    }
+
+    /// Whether what is under way should end: nobody waits for it much longer.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().phase == Phase::Over
     }
 
     /// Waits until nothing is under way, at most until `deadline`; how much still is.

@@ -4,8 +4,13 @@
 //! The way of a request: the `door` accepts its `connection`, which lets pass what is clean by the
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
-//! `queue`, from which a worker takes it to `upload`. `description` tells programs what can be asked
-//! for. The answer goes back the same way.
+//! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! `description` tells programs what can be asked for.
+//!
+//! A client's own file comes with the request: `file_order` judges its head, and `file_upload` reads
+//! the `body` from the connection while it uploads, through `chunked` and `multipart` where it is so
+//! coded, and holds it to the `checksums` that were stated.
+//!
 //! `visitors` knows who is connected, `ceilings` how many may be. `intake` and `drain` are the end of
 //! it all, `signals` what begins the end.
 //!
@@ -15,20 +20,29 @@
 pub mod access;
 mod access_log;
 mod answer;
+mod body;
+mod bytes;
 mod ceilings;
+mod checksums;
+mod chunked;
 mod connection;
 mod description;
+mod disposition;
 mod door;
 mod drain;
 mod exchange;
 mod face;
+mod file_order;
+mod file_upload;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;
 mod idempotency;
 mod intake;
 mod metrics_door;
+mod multipart;
 mod order;
+mod parameters;
 mod problem;
 mod query;
 mod queue;
@@ -51,7 +65,7 @@ use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 use crate::content::{ByteSize, ObjectPrefix};
-use crate::gcs::Uploader;
+use crate::gcs::{Uploader, Window};
 use crate::telemetry::Metrics;
 use access::Access;
 use connection::Limits;
@@ -79,8 +93,10 @@ pub struct Config {
     pub max_connections: NonZeroUsize,
     /// The size of an upload that names none.
     pub upload_size: ByteSize,
-    /// The largest size that an upload may name.
+    /// The largest size that an upload may name, or a file have.
     pub max_upload_size: ByteSize,
+    /// How much of a client's file is kept by each worker that uploads one.
+    pub upload_window: Window,
     /// What the objects' names begin with.
     pub object_prefix: ObjectPrefix,
     /// The bucket that objects go to; said in the log.
@@ -88,7 +104,7 @@ pub struct Config {
     /// How long one upload may take, from its beginning by a worker.
     pub upload_timeout: Duration,
     /// How long uploads may go on after the server was told to stop. What cannot end on its own
-    /// by then is interrupted, which may take some 10 seconds more.
+    /// by then is interrupted, which may take up to 20 seconds more if the network is dead.
     pub drain_timeout: Duration,
     /// Who may upload.
     pub access: Access,
@@ -128,7 +144,7 @@ pub enum RunError {
     Start(#[source] io::Error),
     /// Some uploads did not end, although they were told to.
     #[error(
-        "{0} uploads did not end in time after they were interrupted: their clients got no answer"
+        "{0} uploads did not end in time after they were interrupted: their clients may have no answer"
     )]
     Unfinished(usize),
 }

@@ -17,6 +17,14 @@ pub(super) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query paramete
 pub(super) const MALFORMED: Kind = Kind("malformed-request", "Malformed request", 400);
 pub(super) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
 pub(super) const BAD_AUTHORIZATION: Kind = Kind("bad-authorization", "Bad Authorization", 400);
+pub(super) const BAD_CONTENT_TYPE: Kind = Kind("bad-content-type", "Bad Content-Type", 400);
+pub(super) const BAD_DISPOSITION: Kind =
+    Kind("bad-content-disposition", "Bad Content-Disposition", 400);
+pub(super) const BAD_CHECKSUM: Kind = Kind("bad-checksum", "Bad checksum header", 400);
+pub(super) const BAD_NAME: Kind = Kind("bad-name", "Not a name that an object can have", 400);
+pub(super) const CONTENT_RANGE: Kind = Kind("content-range", "A part of a file", 400);
+pub(super) const INCOMPLETE_BODY: Kind = Kind("incomplete-body", "Incomplete request body", 400);
+pub(super) const MALFORMED_BODY: Kind = Kind("malformed-body", "Malformed request body", 400);
 pub(super) const BAD_IDEMPOTENCY_KEY: Kind =
     Kind("bad-idempotency-key", "Bad Idempotency-Key", 400);
 pub(super) const UNAUTHORIZED: Kind = Kind("unauthorized", "A token is needed", 401);
@@ -26,11 +34,17 @@ pub(super) const METHOD_NOT_ALLOWED: Kind =
     Kind("method-not-allowed", "Method not allowed on this path", 405);
 pub(super) const REQUEST_TIMEOUT: Kind =
     Kind("request-timeout", "The request took too long to come", 408);
+pub(super) const OBJECT_EXISTS: Kind =
+    Kind("object-exists", "The bucket has an object of that name", 409);
+pub(super) const LENGTH_REQUIRED: Kind = Kind("length-required", "No request body", 411);
 pub(super) const CHUNKED_BODY: Kind = Kind("chunked-body", "Chunked request body", 411);
 pub(super) const SIZE_TOO_LARGE: Kind = Kind("size-too-large", "Size too large", 413);
 pub(super) const BODY_TOO_LARGE: Kind = Kind("body-too-large", "Request body too large", 413);
 pub(super) const TARGET_TOO_LONG: Kind = Kind("target-too-long", "Path and query too long", 414);
+pub(super) const CONTENT_CODING: Kind = Kind("content-coding", "Content coding not supported", 415);
 pub(super) const EXPECTATION_FAILED: Kind = Kind("expectation-failed", "Expectation failed", 417);
+pub(super) const CHECKSUM_MISMATCH: Kind =
+    Kind("checksum-mismatch", "The bytes do not have the stated checksum", 422);
 pub(super) const IDEMPOTENCY_KEY_REUSED: Kind =
     Kind("idempotency-key-reused", "The Idempotency-Key is that of another upload", 422);
 pub(super) const HEAD_TOO_LARGE: Kind = Kind("head-too-large", "Request head too large", 431);
@@ -61,17 +75,28 @@ pub(super) const ALL: &[Kind] = &[
     MALFORMED,
     AMBIGUOUS_BODY,
     BAD_AUTHORIZATION,
+    BAD_CONTENT_TYPE,
+    BAD_DISPOSITION,
+    BAD_CHECKSUM,
+    BAD_NAME,
+    CONTENT_RANGE,
+    INCOMPLETE_BODY,
+    MALFORMED_BODY,
     BAD_IDEMPOTENCY_KEY,
     UNAUTHORIZED,
     FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
+    OBJECT_EXISTS,
+    LENGTH_REQUIRED,
     CHUNKED_BODY,
     SIZE_TOO_LARGE,
     BODY_TOO_LARGE,
     TARGET_TOO_LONG,
+    CONTENT_CODING,
     EXPECTATION_FAILED,
+    CHECKSUM_MISMATCH,
     IDEMPOTENCY_KEY_REUSED,
     HEAD_TOO_LARGE,
     INTERNAL,

@@ -1,6 +1,8 @@
-//! The query of an upload: `size`, once or not at all, and nothing else.
+//! The query of an upload: parameters that are known, each once or not at all, and nothing else.
 //!
 //! A parameter that is not known is refused and not ignored, so that a misspelt one is noticed.
+
+use std::borrow::Cow;
 
 use url::form_urlencoded;
 
@@ -9,29 +11,68 @@ use super::access::without_tokens;
 use super::problem::{self, Problem, quoted};
 use crate::content::ByteSize;
 
-/// How large the upload is to be.
+/// How large a random file is to be.
 pub(super) fn size(query: Option<&str>, config: &Config) -> Result<ByteSize, Problem> {
-    let mut size = None;
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if name != "size" {
-            let detail = format!("{} is no parameter; there is size.", quoted(&name));
-            return Err(bad_parameter(&name, detail));
-        }
-        let parsed = value
+    let [size] = parameters(query, ["size"])?;
+    let size = match size {
+        Some(text) => text
             .parse::<ByteSize>()
-            .map_err(|error| bad_parameter("size", format!("size: {error}.")))?;
-        if size.replace(parsed).is_some() {
-            return Err(bad_parameter("size", "size is there more than once."));
-        }
-    }
-    let size = size.unwrap_or(config.upload_size);
+            .map_err(|error| bad_parameter("size", format!("size: {error}.")))?,
+        None => config.upload_size,
+    };
     match size <= config.max_upload_size {
         true => Ok(size),
         false => Err(too_large(size, config.max_upload_size)),
     }
 }
 
-fn bad_parameter(name: &str, detail: impl Into<String>) -> Problem {
+/// What is asked of a file's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileQuery {
+    pub(super) name: Option<String>,
+    pub(super) naming: Naming,
+}
+
+/// What becomes of a name that may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It stays as it is.
+    AsIs,
+    /// It is made one that is not.
+    Unique,
+}
+
+/// How a file is to be named.
+pub(super) fn file(query: Option<&str>) -> Result<FileQuery, Problem> {
+    let [name, unique] = parameters(query, ["name", "unique"])?;
+    let naming = match unique.as_deref() {
+        None | Some("0" | "false") => Naming::AsIs,
+        Some("1" | "true") => Naming::Unique,
+        Some(_) => return Err(bad_parameter("unique", "unique is 1 or 0.")),
+    };
+    Ok(FileQuery { name: name.map(Cow::into_owned), naming })
+}
+
+/// The values of the parameters of these names.
+fn parameters<'a, const N: usize>(
+    query: Option<&'a str>,
+    names: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], Problem> {
+    let mut values = [const { None }; N];
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let Some(known) = names.iter().position(|known| *known == name) else {
+            let known = names.join(", ");
+            let detail = format!("{} is no parameter; there is {known}.", quoted(&name));
+            return Err(bad_parameter(&name, detail));
+        };
+        if values[known].replace(value).is_some() {
+            return Err(bad_parameter(&name, format!("{name} is there more than once.")));
+        }
+    }
+    Ok(values)
+}
+
+pub(super) fn bad_parameter(name: &str, detail: impl Into<String>) -> Problem {
     let name: String = without_tokens(name).chars().take(60).collect();
     Problem::new(&problem::BAD_PARAMETER, detail).with("parameter", name)
 }

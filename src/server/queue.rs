@@ -11,6 +11,8 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounde
 
 use super::exchange::Received;
 use super::face::Face;
+use super::file_order::FileOrder;
+use super::file_upload;
 use super::intake::Admission;
 use super::order::Order;
 use super::upload;
@@ -19,9 +21,18 @@ use super::upload;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) received: Received,
-    pub(super) order: Order,
+    pub(super) work: Work,
     /// Held until the client has been answered.
     pub(super) admission: Admission,
+}
+
+/// Where the bytes of an upload come from.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// They are made here.
+    Random(Order),
+    /// The client sends them.
+    File(FileOrder),
 }
 
 #[derive(Debug)]
@@ -97,10 +108,13 @@ fn work(face: &Arc<Face>) {
 }
 
 fn serve(face: &Arc<Face>, job: Job) {
-    let Job { received, order, admission } = job;
+    let Job { received, work, admission } = job;
     if face.intake.may_begin() {
         face.metrics.worker_began();
-        let reply = upload::run(face, &received.id, &order);
+        let reply = match &work {
+            Work::Random(order) => upload::run(face, &received.id, order),
+            Work::File(order) => file_upload::run(face, &received.id, order),
+        };
         face.metrics.worker_ended();
         face.answer(received, reply);
     } else {

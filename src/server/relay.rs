@@ -8,15 +8,20 @@
 //! follow at once, so that a server is healthy within milliseconds. Every request carries a secret of the process besides, and the
 //! address of its client.
 //!
+//! A body does not take that way: it waits in [`Bodies`] under the number of its connection, which the
+//! request carries, for whoever answers the request.
+//!
 //! A stream is held from a request until its answer has been read, whatever the client does. There
 //! is one for each upload that may run or wait, and [`AT_HAND`] for all else, which is answered out
 //! of memory: so none of that waits for an upload.
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::str;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,6 +29,7 @@ use std::time::Duration;
 use httparse::{Response, Status};
 use socket2::SockRef;
 
+use super::body::Body;
 use super::exchange::Received;
 use super::face::Face;
 use super::head::AnswerBody;
@@ -37,7 +43,7 @@ const FRONTS: usize = 2;
 /// How long tiny_http may take to greet a new stream.
 const GREETING: Duration = Duration::from_secs(10);
 
-/// The header that no client can send: the secret, and the client's address.
+/// The header that no client can send: the secret, the client's address, and its connection's number.
 const INTRODUCTION: &str = "X-Gate";
 
 /// The head of an answer of ours is a few hundred bytes long.
@@ -47,6 +53,8 @@ const MAX_ANSWER_HEADERS: usize = 32;
 
 pub(super) struct Relay {
     secret: String,
+    connections: AtomicU64,
+    bodies: Arc<Bodies>,
     streams: Mutex<Streams>,
     freed: Condvar,
     libraries: Mutex<Libraries>,
@@ -68,6 +76,32 @@ struct Streams {
     all: usize,
 }
 
+/// The bodies of those requests that are on their way through the library.
+#[derive(Debug, Default)]
+struct Bodies(Mutex<HashMap<u64, Body>>);
+
+impl Bodies {
+    fn put(&self, connection: u64, body: Body) {
+        self.lock().insert(connection, body);
+    }
+
+    fn take(&self, connection: u64) -> Option<Body> {
+        self.lock().remove(&connection)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Body>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection, as the library's side is told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Introduction {
+    connection: u64,
+    /// A header line, with its line end.
+    pub(super) line: String,
+}
+
 /// How many streams it takes for as many uploads and connections as there may be.
 pub(super) fn streams_for(uploads: usize, connections: usize) -> usize {
     uploads.saturating_add(AT_HAND).min(connections)
@@ -78,6 +112,8 @@ impl Relay {
     pub(super) fn new() -> Self {
         Self {
             secret: random_text(),
+            connections: AtomicU64::new(0),
+            bodies: Arc::default(),
             streams: Mutex::default(),
             freed: Condvar::new(),
             libraries: Mutex::default(),
@@ -96,7 +132,8 @@ impl Relay {
         }
         let fronts = (1..=FRONTS).map(|number| {
             let (face, secret) = (Arc::clone(face), self.secret.clone());
-            let run = move || front(server, &face, &secret);
+            let bodies = Arc::clone(&self.bodies);
+            let run = move || front(server, &face, &secret, &bodies);
             thread::Builder::new().name(format!("front-{number}")).spawn(run)
         });
         let fronts = fronts.collect::<io::Result<_>>()?;
@@ -107,9 +144,11 @@ impl Relay {
         Ok(fronts)
     }
 
-    /// The header line that introduces requests of this client, with its line end.
-    pub(super) fn introduction(&self, client: IpAddr) -> String {
-        format!("{INTRODUCTION}: {} {client}\r\n", self.secret)
+    /// What introduces the requests of a new connection of this client.
+    pub(super) fn introduce(&self, client: IpAddr) -> Introduction {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let line = format!("{INTRODUCTION}: {} {client} {connection}\r\n", self.secret);
+        Introduction { connection, line }
     }
 
     /// Passes a request on, and puts the answer into `answer`; the length of its head.
@@ -124,6 +163,21 @@ impl Relay {
         let head = read_answer(&mut stream, answer, body)?;
         loan.give_back(stream);
         Ok(head)
+    }
+
+    /// As [`exchange`](Self::exchange), of a request with a body, which waits for whoever answers.
+    pub(super) fn exchange_with_body(
+        &self,
+        introduction: &Introduction,
+        body: &Body,
+        request: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        self.bodies.put(introduction.connection, body.clone());
+        let head = self.exchange(request, answer, AnswerBody::Follows);
+        // If the library never showed the request, nobody has taken it.
+        self.bodies.take(introduction.connection);
+        head
     }
 
     /// Ends the threads that take requests.
@@ -252,7 +306,7 @@ fn connect(
 /// may leave one waiting for another's end.
 fn greet(server: &tiny_http::Server, address: &SocketAddr, secret: &str) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect_addr(address)?;
-    write!(stream, "GET / HTTP/1.1\r\n{INTRODUCTION}: {secret} ::\r\n\r\n")?;
+    write!(stream, "GET / HTTP/1.1\r\n{INTRODUCTION}: {secret} :: 0\r\n\r\n")?;
     let request = server.recv_timeout(GREETING)?;
     match request.as_ref().and_then(|request| client_of(request, secret)) {
         Some(_) => {
@@ -264,19 +318,23 @@ fn greet(server: &tiny_http::Server, address: &SocketAddr, secret: &str) -> io::
     }
 }
 
-/// The address of the client whose request the gate has passed on; `None` if it was not the gate.
-fn client_of(request: &tiny_http::Request, secret: &str) -> Option<IpAddr> {
+/// The address of the client whose request the gate has passed on, and the number of its connection;
+/// `None` if it was not the gate.
+fn client_of(request: &tiny_http::Request, secret: &str) -> Option<(IpAddr, u64)> {
     let mut headers = request.headers().iter();
     let introduction = headers.find(|header| header.field.equiv(INTRODUCTION))?;
     let (shown, client) = introduction.value.as_str().split_once(' ')?;
-    (shown == secret).then(|| client.parse().ok())?
+    let (address, connection) = client.split_once(' ')?;
+    (shown == secret).then(|| Some((address.parse().ok()?, connection.parse().ok()?)))?
 }
 
 /// Takes requests from tiny_http until it is told to end.
-fn front(server: &tiny_http::Server, face: &Face, secret: &str) {
+fn front(server: &tiny_http::Server, face: &Face, secret: &str, bodies: &Bodies) {
     while let Ok(request) = server.recv() {
         match client_of(&request, secret) {
-            Some(client) => face.guarded(|| face.serve(Received::new(request, client))),
+            Some((client, connection)) => face.guarded(|| {
+                face.serve(Received::new(request, client, bodies.take(connection)));
+            }),
             None => log::error!("refused a request that did not come through the gate"),
         }
     }
@@ -311,12 +369,12 @@ mod tests {
             let host = "Host: h\r\n";
             let text = format!("{method} {target} HTTP/1.1\r\n{host}{}\r\n\r\n", lines.join("\r\n"));
             let mut passed_on = Vec::new();
-            let introduction = format!("{INTRODUCTION}: secret ::1\r\n");
+            let introduction = format!("{INTRODUCTION}: secret ::1 7\r\n");
             if let Ok(Some(_)) = head::read(text.as_bytes(), &introduction, &mut passed_on) {
                 LIBRARY.with_borrow_mut(|(server, streams)| {
                     streams[0].write_all(&passed_on).unwrap();
                     let request = server.recv_timeout(GREETING).unwrap().expect("a request");
-                    assert_eq!(client_of(&request, "secret"), Some("::1".parse().unwrap()));
+                    assert_eq!(client_of(&request, "secret"), Some(("::1".parse().unwrap(), 7)));
                     assert_eq!(request.method().as_str(), method);
                     assert_eq!(request.url(), target);
                     request.into_writer();
@@ -340,9 +398,9 @@ mod tests {
             let header: tiny_http::Header = line.parse().unwrap();
             tiny_http::TestRequest::new().with_header(header).into()
         };
-        let client = client_of(&request("X-Gate: secret 2001:db8::1"), "secret");
-        assert_eq!(client, Some("2001:db8::1".parse().unwrap()));
-        for line in ["X-Gate: secre 127.0.0.1", "X-Gate: secret", "Gate: secret ::1"] {
+        let client = client_of(&request("X-Gate: secret 2001:db8::1 7"), "secret");
+        assert_eq!(client, Some(("2001:db8::1".parse().unwrap(), 7)));
+        for line in ["X-Gate: secre 127.0.0.1 7", "X-Gate: secret", "Gate: secret ::1 7"] {
             assert_eq!(client_of(&request(line), "secret"), None, "{line}");
         }
     }

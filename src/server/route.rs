@@ -1,4 +1,5 @@
-//! Which path and method mean what. Paths match exactly, byte for byte.
+//! Which path and method mean what. Paths match exactly, byte for byte; that of an upload may go on
+//! with a name.
 
 use tiny_http::Method;
 
@@ -11,14 +12,19 @@ pub(super) enum Route {
     Ready,
     Metrics,
     Description,
+    Upload,
     UploadRandom,
 }
 
-const ROUTES: [(&str, Route); 5] = [
+/// What a file's own name may follow, as `curl -T` has it.
+const BEFORE_NAME: &str = "/api/upload/";
+
+const ROUTES: [(&str, Route); 6] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
     ("/api/openapi.json", Route::Description),
+    ("/api/upload", Route::Upload),
     ("/api/upload-random", Route::UploadRandom),
 ];
 
@@ -50,7 +56,12 @@ impl Offer {
 impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
-        ROUTES.iter().find(|(known, _)| *known == path).map(|&(_, route)| route)
+        find(path).map(|&(_, route)| route)
+    }
+
+    /// Whether a request by this method has a body that is read.
+    pub(super) fn takes_body(self, method: &str) -> bool {
+        self == Self::Upload && matches!(method, "POST" | "PUT")
     }
 
     /// Asked for by machines, every few seconds.
@@ -61,6 +72,7 @@ impl Route {
     fn allow(self) -> &'static str {
         match self {
             Self::Health | Self::Ready | Self::Metrics | Self::Description => "GET, HEAD",
+            Self::Upload => "POST, PUT",
             Self::UploadRandom => "POST",
         }
     }
@@ -70,9 +82,20 @@ impl Route {
             Self::Health | Self::Ready | Self::Metrics | Self::Description => {
                 matches!(method, Method::Get | Method::Head)
             }
+            Self::Upload => matches!(method, Method::Post | Method::Put),
             Self::UploadRandom => *method == Method::Post,
         }
     }
+}
+
+fn find(path: &str) -> Option<&'static (&'static str, Route)> {
+    let path = if path.starts_with(BEFORE_NAME) { BEFORE_NAME.trim_end_matches('/') } else { path };
+    ROUTES.iter().find(|(known, _)| *known == path)
+}
+
+/// The name, still encoded, that an upload's path ends with; empty if it ends with none.
+pub(super) fn name_in(path: &str) -> &str {
+    path.strip_prefix(BEFORE_NAME).unwrap_or_default()
 }
 
 /// The route that a request takes.
@@ -105,7 +128,7 @@ pub(super) fn split(target: &str) -> (&str, Option<&str>) {
 
 /// The path as a metric's label: one of ours, or `other`.
 pub(super) fn path_label(path: &str) -> &'static str {
-    ROUTES.iter().find(|(known, _)| *known == path).map_or("other", |(known, _)| known)
+    find(path).map_or("other", |(known, _)| known)
 }
 
 /// The method as a metric's label: a standard one, or `other`.
@@ -142,6 +165,21 @@ mod tests {
         ] {
             assert_eq!(split(target), (path, query), "{target}");
         }
+    }
+
+    #[test]
+    fn the_path_of_an_upload_may_end_with_a_name() {
+        for (path, name) in [
+            ("/api/upload", ""),
+            ("/api/upload/", ""),
+            ("/api/upload/a.pdf", "a.pdf"),
+            ("/api/upload/a/%C3%A4", "a/%C3%A4"),
+            ("/api/upload/../health", "../health"),
+        ] {
+            assert_eq!((Route::at(path), name_in(path)), (Some(Route::Upload), name), "{path}");
+            assert_eq!(path_label(path), "/api/upload");
+        }
+        assert_eq!(Route::at("/api/uploadx"), None);
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! The upload itself: an order becomes an object in the bucket, and its outcome an answer.
+//!
+//! What clients are told of an upload is told in the words of this file, wherever its bytes come from.
 
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -28,16 +30,34 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The answer's body when the object is there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Created<'a> {
+pub(super) struct Created<'a> {
     #[serde(flatten)]
     object: &'a Object,
     uri: String,
-    seed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<String>,
     request_id: &'a str,
     resumed: u32,
     retried: u32,
     bytes_sent: u64,
     duration_seconds: f64,
+}
+
+impl<'a> Created<'a> {
+    /// `seed` is there for random bytes.
+    pub(super) fn of(uploaded: &'a Uploaded, id: &'a RequestId, seed: Option<Seed>) -> Self {
+        let object = &uploaded.object;
+        Self {
+            object,
+            uri: object.gs_uri(),
+            seed: seed.map(|seed| seed.to_string()),
+            request_id: id.as_str(),
+            resumed: uploaded.resumed,
+            retried: uploaded.retried,
+            bytes_sent: uploaded.bytes_sent,
+            duration_seconds: uploaded.elapsed.as_secs_f64(),
+        }
+    }
 }
 
 /// Uploads what was ordered. A panic below is an answer too, and costs no worker.
@@ -114,17 +134,7 @@ fn stored(face: &Face, id: &RequestId, order: &Order, seed: Seed, uploaded: &Upl
         durationSeconds = uploaded.elapsed.as_secs_f64();
         "{done} {}", object.gs_uri()
     );
-    let created = Created {
-        object,
-        uri: object.gs_uri(),
-        seed: seed.to_string(),
-        request_id: id.as_str(),
-        resumed: uploaded.resumed,
-        retried: uploaded.retried,
-        bytes_sent: uploaded.bytes_sent,
-        duration_seconds: uploaded.elapsed.as_secs_f64(),
-    };
-    let answer = Answer::json(201, &created)
+    let answer = Answer::json(201, &Created::of(uploaded, id, Some(seed)))
         .with_header("Location", &location(&face.config.endpoint, object));
     match replayed {
         true => answer.with_header("Idempotency-Replayed", "true"),
@@ -133,14 +143,19 @@ fn stored(face: &Face, id: &RequestId, order: &Order, seed: Seed, uploaded: &Upl
 }
 
 /// The object's URL in the JSON API, which is what Cloud Storage calls its `selfLink`.
-fn location(endpoint: &str, object: &Object) -> String {
+pub(super) fn location(endpoint: &str, object: &Object) -> String {
     let encode = |text| utf8_percent_encode(text, SEGMENT).to_string();
     let (bucket, name) = (encode(&object.bucket), encode(&object.name));
     format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
 }
 
 fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &UploadError) -> Problem {
-    let failure = Failure::of(error.kind(), order);
+    let failure = match (error.kind(), &order.key) {
+        (ErrorKind::Conflict, Some(_)) => {
+            Failure { problem: &problem::IDEMPOTENCY_KEY_REUSED, outcome: "key-reused" }
+        }
+        (kind, _) => Failure::of(kind),
+    };
     face.metrics.upload_ended(failure.outcome, error.elapsed);
     log::warn!(
         requestId = id.as_str(),
@@ -152,30 +167,17 @@ fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &Upload
         durationSeconds = error.elapsed.as_secs_f64();
         "failed to store {name}: {error}"
     );
-    let left = if error.absent { Left::None } else { Left::Unknown };
     let detail = match (error.kind(), &order.key) {
         (ErrorKind::Conflict, Some(_)) => format!(
             "The key was used before, for another upload: {error}. Nothing was stored or changed: \
              send the size of that time, or another key."
         ),
-        _ => format!("{error}. {}", left.sentence(name)),
+        _ => format!("{error}. {}", Left::by(error).sentence(name)),
     };
-    let problem = Problem::new(failure.problem, detail)
-        .with("object", left.member())
-        .with("name", name)
-        .with("retried", error.retried)
-        .with("persisted", error.persisted);
-    let problem = match error.status {
-        Some(status) => problem.with("storageStatus", status),
-        None => problem,
-    };
-    match error.kind() {
-        ErrorKind::Interrupted => problem.with_header("Retry-After", RETRY_AFTER_SECONDS),
-        _ => problem,
-    }
+    failure.told(name, error, detail)
 }
 
-fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem {
+pub(super) fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem {
     face.metrics.panicked();
     face.metrics.upload_ended("panicked", took);
     log::error!(requestId = id.as_str(), name = name; "the upload of {name} panicked");
@@ -189,19 +191,16 @@ fn panicked(face: &Face, id: &RequestId, name: &str, took: Duration) -> Problem 
 }
 
 /// What a kind of upload error means to those outside.
-struct Failure {
-    problem: &'static problem::Kind,
+pub(super) struct Failure {
+    pub(super) problem: &'static problem::Kind,
     /// The metric's label.
-    outcome: &'static str,
+    pub(super) outcome: &'static str,
 }
 
 impl Failure {
-    fn of(kind: ErrorKind, order: &Order) -> Self {
+    pub(super) fn of(kind: ErrorKind) -> Self {
         let (problem, outcome) = match kind {
             ErrorKind::Refused => (&problem::STORAGE_REFUSED, "refused"),
-            ErrorKind::Conflict if order.key.is_some() => {
-                (&problem::IDEMPOTENCY_KEY_REUSED, "key-reused")
-            }
             ErrorKind::Conflict => (&problem::NAME_TAKEN, "conflict"),
             ErrorKind::Credentials => (&problem::NO_CREDENTIALS, "no-credentials"),
             ErrorKind::Interrupted => (&problem::INTERRUPTED, "interrupted"),
@@ -212,17 +211,38 @@ impl Failure {
         };
         Self { problem, outcome }
     }
+
+    /// The problem that a client is told.
+    pub(super) fn told(&self, name: &str, error: &UploadError, detail: String) -> Problem {
+        let problem = Problem::new(self.problem, detail)
+            .with("object", Left::by(error).member())
+            .with("name", name)
+            .with("retried", error.retried)
+            .with("persisted", error.persisted);
+        let problem = match error.status {
+            Some(status) => problem.with("storageStatus", status),
+            None => problem,
+        };
+        match self.problem.status() {
+            503 => problem.with_header("Retry-After", RETRY_AFTER_SECONDS),
+            _ => problem,
+        }
+    }
 }
 
 /// What a failed upload left in the bucket under its name.
 #[derive(Clone, Copy)]
-enum Left {
+pub(super) enum Left {
     None,
     /// The last word of Cloud Storage did not arrive, or was not understood.
     Unknown,
 }
 
 impl Left {
+    pub(super) fn by(error: &UploadError) -> Self {
+        if error.absent { Self::None } else { Self::Unknown }
+    }
+
     fn member(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -230,7 +250,7 @@ impl Left {
         }
     }
 
-    fn sentence(self, name: &str) -> String {
+    pub(super) fn sentence(self, name: &str) -> String {
         match self {
             Self::None => "No object was left behind.".to_owned(),
             Self::Unknown => {
@@ -241,10 +261,10 @@ impl Left {
 }
 
 /// Counts and logs what an upload does on its way.
-struct Watcher<'a> {
-    metrics: &'a Metrics,
-    id: &'a RequestId,
-    name: &'a str,
+pub(super) struct Watcher<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) id: &'a RequestId,
+    pub(super) name: &'a str,
 }
 
 impl Observer for Watcher<'_> {

@@ -576,6 +576,17 @@ run "a_memory_limit_below_the_request" {
   expect_failures = [var.sizes]
 }
 
+run "a_memory_limit_without_room_for_the_workers" {
+  command = plan
+  module {
+    source = "./modules/customer"
+  }
+  variables {
+    sizes = { workers = 49 }
+  }
+  expect_failures = [var.sizes]
+}
+
 run "a_cpu_in_words" {
   command = plan
   module {

@@ -42,6 +42,12 @@ def test_the_grace_period_holds_the_whole_drain(overlay: Overlay):
     assert overlay.pod["spec"]["terminationGracePeriodSeconds"] > pre_stop + drain
 
 
+def test_a_pod_answers_until_its_entrance_has_let_go_of_it(overlay: Overlay):
+    """Google's load balancer takes up to a minute to; a proxy in the cluster, seconds."""
+    pre_stop = overlay.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop >= (60 if overlay.of_kind("BackendConfig") else 10)
+
+
 def test_a_drain_breaks_no_upload_that_may_still_end(overlay: Overlay):
     assert seconds(overlay.settings["DRAIN_TIMEOUT"]) >= seconds(overlay.settings["UPLOAD_TIMEOUT"])
 
@@ -81,6 +87,17 @@ def test_instances_are_spread_over_nodes_and_zones(overlay: Overlay):
     assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
 
 
+def test_the_entrance_lets_a_file_of_any_size_through_as_it_comes(overlay: Overlay):
+    """nginx would refuse it, keep it on disk, or end it while it waits for a worker."""
+    nginx = "nginx.ingress.kubernetes.io"
+    annotations = overlay.the("Ingress")["metadata"].get("annotations", {})
+    if f"{nginx}/proxy-read-timeout" not in annotations:
+        return
+    assert annotations[f"{nginx}/proxy-body-size"] == "0"
+    assert annotations[f"{nginx}/proxy-request-buffering"] == "off"
+    assert annotations[f"{nginx}/proxy-send-timeout"] == annotations[f"{nginx}/proxy-read-timeout"]
+
+
 # Ports
 
 
@@ -105,9 +122,10 @@ def test_ports_agree_from_the_image_to_the_entrance(repository: Path, overlay: O
         assert config["spec"]["healthCheck"]["port"] == port
 
 
-def test_metrics_are_not_shown_to_the_world(overlay: Overlay):
+def test_the_world_sees_the_page_and_the_api_but_no_metrics(overlay: Overlay):
     for rule in overlay.the("Ingress")["spec"]["rules"]:
-        assert [path["path"] for path in rule["http"]["paths"]] == ["/api"]
+        paths = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
+        assert paths == [("/", "Exact"), ("/api", "Prefix")]
 
 
 # Probes

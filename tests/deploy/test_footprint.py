@@ -3,6 +3,7 @@ into docs/capacity.md by hand; FOOTPRINT_REPORT names a file that they are writt
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from rendering import Overlay
 from running import Server
 from stand_in import ForgetfulStore
 from test_agreement import quantity
+
+
+def size(text: str) -> int:
+    """A size as the server's settings write it: 4MiB."""
+    number, unit = re.fullmatch(r"(\d+)([KMG])iB", text).groups()
+    return int(number) * 1024 ** (1 + "KMG".index(unit))
 
 
 def most_resident(pid: int) -> int:
@@ -40,4 +47,8 @@ def test_memory_with_every_worker_busy_and_a_queue_fits_the_request(binary: Path
     resources = overlay.container["resources"]
     assert peak <= quantity(resources["requests"]["memory"]), "what it needs is not promised to it"
     # Beyond the peak: TLS, which the stand-in does without, and what a burst of clients takes.
-    assert 2 * peak <= quantity(resources["limits"]["memory"])
+    limit = quantity(resources["limits"]["memory"])
+    assert 2 * peak <= limit
+    # Clients' files besides: one window for each worker, at the worst.
+    window = size(overlay.settings["UPLOAD_WINDOW"])
+    assert peak + workers * window <= limit

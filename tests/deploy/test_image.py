@@ -13,7 +13,7 @@ import pytest
 
 from container import IMAGE, Container, Kit
 from running import Server
-from required import missing
+from required import missing, no_stand_ins
 
 STORE_NAME = "store.test"
 STORE_PORT = 4443
@@ -24,7 +24,7 @@ TEN_MEGABYTES = 10_000_000
 def kit(repository: Path) -> Kit:
     kit, why_not = Kit.what_is_missing(repository)
     if kit is None:
-        missing(f"the image was neither built nor run: {why_not}")
+        no_stand_ins(f"the image was neither built nor run: {why_not}")
     kit.build(
         repository,
         "--build-arg", "VERSION=1.2.3", "--build-arg", "REVISION=0123abcd",

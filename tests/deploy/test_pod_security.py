@@ -2,11 +2,12 @@
 that says so sees each rule being broken."""
 
 import copy
+from pathlib import Path
 
 import pytest
 
 import pod_security
-from rendering import Overlay, pod_templates
+from rendering import Kustomize, Overlay, pod_templates
 
 LABELS = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
@@ -107,6 +108,13 @@ def test_every_pod_of_an_overlay_meets_the_standard(overlay: Overlay):
     assert {name: pod_security.violations(one) for name, one in templates.items()} == {
         name: {} for name in templates
     }
+
+
+def test_every_component_keeps_the_standard(kustomize: Kustomize, repository: Path, tmp_path: Path):
+    for folder in sorted((repository / "kustomize" / "components").iterdir()):
+        rendered = kustomize.combination(tmp_path, repository, (folder.name,))
+        for name, template in pod_templates(rendered.objects):
+            assert pod_security.violations(template) == {}, f"{folder.name}: {name}"
 
 
 def test_the_namespace_enforces_the_standard(overlay: Overlay):

@@ -90,7 +90,8 @@ def test_a_combination_of_components_builds_and_is_valid(
     kustomize: Kustomize, repository: Path, tmp_path: Path, components: tuple[str, ...]
 ):
     rendered = kustomize.combination(tmp_path, repository, components)
-    assert validate(rendered.objects, KUBERNETES[-1]) <= WITHOUT_SCHEMA
+    for version in (KUBERNETES[0], KUBERNETES[-1]):
+        assert validate(rendered.objects, version) <= WITHOUT_SCHEMA
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

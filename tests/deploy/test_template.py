@@ -10,6 +10,7 @@ import pytest
 import isolation
 from rendering import Kustomize, Overlay, documents
 from running import Server
+from test_footprint import size
 from test_agreement import test_the_quota_holds_all_replicas_and_a_roll_outs_one_more as quota_holds
 
 NEEDED = {"BUCKET": "a-bucket", "HOST": "d.uploads.example.com"}
@@ -109,7 +110,7 @@ def test_a_name_that_yaml_would_take_for_something_else_stays_a_name(
         {"UPLOAD_SIZE": "7B", "MAX_UPLOAD_SIZE": "2TiB"},
         {"UPLOAD_SIZE": "1kB", "MAX_UPLOAD_SIZE": "5GB"},
         {"WORKERS": "1"},
-        {"WORKERS": "4096"},
+        {"WORKERS": "4096", "MEMORY_LIMIT": "21Gi"},
     ],
     ids=str,
 )
@@ -176,6 +177,8 @@ def test_a_page_that_is_there_is_not_overwritten(repository: Path, overlays_fold
         ("a", {"UPLOAD_SIZE": "1Mi"}, "a size such as"),
         ("a", {"WORKERS": "0"}, "whole number"),
         ("a", {"WORKERS": "4097"}, "at most 4096"),
+        ("a", {"WORKERS": "49"}, "49 workers need at least 261Mi"),
+        ("a", {"MEMORY_LIMIT": "180223Ki"}, "32 workers need at least 176Mi"),
         ("a", {"MIN_REPLICAS": "5", "MAX_REPLICAS": "4"}, "is above MAX_REPLICAS"),
         ("a", {"CPU_REQUEST": "fast"}, "quantity of CPU"),
         ("a", {"MEMORY_LIMIT": "256"}, "quantity of memory"),
@@ -189,6 +192,22 @@ def test_a_value_that_cannot_work_is_refused_and_nothing_written(
     assert refused.returncode == 2, refused.stdout
     assert complaint in refused.stderr
     assert not overlays_folder.exists()
+
+
+def test_both_renderers_leave_room_for_what_the_base_lets_each_worker_hold(
+    repository: Path, kustomize: Kustomize
+):
+    (base,) = [
+        one for one in documents(kustomize.render(repository / "k8s")) if one["kind"] == "ConfigMap"
+    ]
+    for renderer, pattern in (
+        ("kustomize/template/new-customer", r"needed=\$\(\((\d+) \+ (\d+) \* workers\)\)"),
+        ("terraform/modules/customer/variables.tf", r">= (\d+) \+ (\d+) \* var\.sizes\.workers"),
+    ):
+        (besides, each), = re.findall(pattern, (repository / renderer).read_text())
+        # In MiB. What a worker takes itself, and the server besides, is in docs/capacity.md.
+        assert int(each) << 20 >= size(base["data"]["UPLOAD_WINDOW"]) + (1 << 19), renderer
+        assert int(besides) >= 10, renderer
 
 
 def test_the_template_and_the_renderer_know_the_same_variables(repository: Path):

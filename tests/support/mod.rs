@@ -141,14 +141,13 @@ impl Store {
 
     /// An object's metadata.
     pub fn metadata(&self, name: &str) -> Value {
-        let url = format!("{}/storage/v1/b/bucket/o/{}", self.url, name.replace('/', "%2F"));
+        let url = format!("{}/storage/v1/b/bucket/o/{}", self.url, encoded(name));
         Answer::of(http().get(url).call().unwrap()).json()
     }
 
     /// An object's bytes.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
-        let url =
-            format!("{}/storage/v1/b/bucket/o/{}?alt=media", self.url, name.replace('/', "%2F"));
+        let url = format!("{}/storage/v1/b/bucket/o/{}?alt=media", self.url, encoded(name));
         Answer::of(http().get(url).call().unwrap()).body
     }
 
@@ -159,6 +158,11 @@ impl Store {
         let items = list["items"].as_array().cloned().unwrap_or_default();
         items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+/// An object's name as a part of a path.
+fn encoded(name: &str) -> impl std::fmt::Display {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
 }
 
 /// A port that was free a moment ago: for programs that cannot choose one themselves.
@@ -183,7 +187,11 @@ impl Server {
 
     /// Waits until the server of this command says where it listens.
     pub fn from(command: Command) -> Self {
-        let mut process = Process::start(command);
+        Self::of(Process::start(command))
+    }
+
+    /// Waits until the server that this process is says where it listens.
+    pub fn of(mut process: Process) -> Self {
         let line = process.line_with("listening on ");
         let address: String = line
             .split("listening on ")

@@ -17,7 +17,7 @@ import pytest
 
 from workspace import REPOSITORY, Workspace, find_kit
 
-from required import missing
+from required import missing, no_stand_ins
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +31,7 @@ def kit() -> Path:
     """The CLI configuration that gives the stand-in providers; set up on first use."""
     folder = find_kit()
     if folder is None:
-        missing("there are no stand-in providers: TERRAFORM_KIT names no folder with them")
+        no_stand_ins("there are no stand-in providers: TERRAFORM_KIT names no folder with them")
     home = Path(os.environ.get("TFSTUB_DIR") or REPOSITORY / "target" / "terraform-kit").resolve()
     home.mkdir(parents=True, exist_ok=True)
     made_of = "\n".join(f"{path.relative_to(folder)} {path.stat().st_mtime_ns}" for path in sorted(folder.rglob("*.*")))

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 import re
 import shutil
 import subprocess
@@ -76,6 +77,15 @@ def provider_7(kit, tmp_path_factory):
     done = subprocess.run([folder / "setup.sh", home], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return home / "terraform.rc"
+
+
+def test_validating_can_be_held_to_a_major(kit):
+    """The stand-ins are of major 6: held to 7, Terraform finds none, and the work tree stays as it is."""
+    environment = os.environ | {"TF_CLI_CONFIG_FILE": str(kit), "CHECKPOINT_DISABLE": "1", "TF_CLI_ARGS": "-no-color", "GOOGLE": "~> 7.0"}
+    done = subprocess.run(["bin/validate"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "hashicorp/google" in done.stderr and "~> 7.0" in done.stderr
+    assert not (ROOT / ".terraform").exists() and not (ROOT / "google_override.tf").exists()
 
 
 def test_provider_6_is_accepted(workspace):

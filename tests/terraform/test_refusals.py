@@ -30,6 +30,10 @@ SAID = {
         {"customer-a": {"sizes": {"max_replicas": 8}}},
         'customer-a: sizes.quota_memory ("2Gi") has no room for 9 pods of memory_limit = "256Mi"',
     ),
+    "a memory limit that the workers fill": (
+        {"customer-a": {"sizes": {"workers": 64}}},
+        'customer-a: sizes.memory_limit ("256Mi") has no room for 64 workers: write at least "336Mi"',
+    ),
     "a field that there is none of": (
         {"customer-a": {"expire_afterdays": 7}},
         "There is no such field: customer-a.expire_afterdays.",

@@ -3,6 +3,7 @@
 import http.server
 import re
 import threading
+import time
 
 import pytest
 
@@ -64,6 +65,20 @@ def test_a_load_without_a_failure_passes(uploads):
     good, bad = counted(done.stdout)
     assert good > 0 and bad == 0
     assert "name.test" in uploads.hosts
+
+
+def test_a_load_is_no_faster_than_it_was_told_to_be(uploads):
+    begin = time.monotonic()
+    done = run(LOAD, uploads.url, "--clients", "20", "--rate", "10", "--", "sleep", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The first at once, and each later one a tenth of a second after the one before.
+    assert 0 < counted(done.stdout)[0] <= 1 + 10 * (time.monotonic() - begin)
+
+
+def test_the_load_of_a_roll_out_is_what_the_ingress_lets_one_address_do():
+    (rate,) = re.findall(r"--rate (\d+)", (SCRIPTS / "cluster" / "roll-out").read_text())
+    (limit,) = re.findall(r'/limit-rps: "(\d+)"', (REPOSITORY / "kustomize" / "components" / "ingress-nginx" / "ingress.yaml").read_text())
+    assert 0 < int(rate) < int(limit)
 
 
 def test_one_refused_upload_fails_the_load(uploads):

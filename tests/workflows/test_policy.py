@@ -108,6 +108,21 @@ def test_ci_runs_every_part_of_make_test():
     assert test["strategy"]["matrix"]["rust"] == ["stable", "minimum"]
 
 
+def test_what_is_missing_fails_a_part_in_ci_but_for_the_stand_ins_that_real_things_make_up_for():
+    (part,) = [step for step in WORKFLOWS["ci.yml"]["jobs"]["test"]["steps"] if "PART" in step.get("env", {})]
+    assert "CI" not in part["env"], "GitHub sets it to true, and nothing may set it back"
+    assert part["env"]["STAND_INS"] == "none"
+    assert part["env"]["CHROMIUM"] == "/usr/bin/google-chrome"
+    assert {"image", "terraform"} <= set(WORKFLOWS["ci.yml"]["jobs"])
+
+
+def test_terraform_is_tested_with_every_major_of_the_google_provider_that_it_allows():
+    versions = (REPOSITORY / "terraform" / "versions.tf").read_text()
+    ((least, most),) = re.findall(r'"hashicorp/google"\n\s+version = ">= (\d+)\.\d+\.\d+, < (\d+)\.0\.0"', versions)
+    tested = WORKFLOWS["ci.yml"]["jobs"]["terraform"]["strategy"]["matrix"]["google"]
+    assert [re.fullmatch(r"~> (\d+)\.\d+", version)[1] for version in tested] == [str(major) for major in range(int(least), int(most))]
+
+
 def test_ci_passes_only_when_every_job_passed():
     jobs = WORKFLOWS["ci.yml"]["jobs"]
     assert set(jobs["passed"]["needs"]) == set(jobs) - {"passed"}
@@ -122,13 +137,22 @@ def test_ci_runs_for_pull_requests_the_merge_queue_weekly_and_before_every_image
     assert "needs.ci.result == 'success'" in release["jobs"]["publish"]["if"]
 
 
-def test_an_image_is_scanned_before_it_is_named_and_signed_before_it_is_named_for_people():
+def test_an_image_is_scanned_before_it_is_named_and_signed_and_verified_before_it_is_named_for_people():
     jobs = WORKFLOWS["release-image.yml"]["jobs"]
     names = {job: [step.get("run") or step.get("name") or step["uses"] for step in jobs[job]["steps"]] for job in ("build", "publish")}
     assert "build" in jobs["publish"]["needs"]
     assert names["build"].index("make image-push") < names["build"].index("make image-sbom") < names["build"].index("make image-scan")
-    (tagging,) = [number for number, name in enumerate(names["publish"]) if "make image-tag" in name]
-    assert names["publish"].index("make image-index") < names["publish"].index("make image-sign") < tagging
+    steps = ["make image-index", "make image-sign", "make image-verify", "make image-tag"]
+    assert [name for name in names["publish"] if name in steps] == steps
+
+
+def test_google_is_asked_for_a_push_from_the_refs_that_it_takes_one_from_and_no_others():
+    variables = (REPOSITORY / "terraform" / "variables.tf").read_text()
+    (taken,) = re.findall(r"pushing_refs\s+= optional\(list\(string\), \[(.*)\]\)", variables)
+    asked = WORKFLOWS["release-image.yml"]["jobs"]["artifact-registry"]["if"]
+    exact = re.findall(r"github\.ref == '([^']+)'", asked)
+    begins = re.findall(r"startsWith\(github\.ref, '([^']+)'\)", asked)
+    assert re.findall(r'"([^"]+)"', taken) == exact + [f"{beginning}*" for beginning in begins]
 
 
 def test_every_job_ends_in_time():

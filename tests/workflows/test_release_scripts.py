@@ -384,6 +384,16 @@ def test_what_is_verified_must_have_a_digest_and_be_of_this_workflow(registry):
     assert re.match(identity, workflow)
     assert not re.match(identity, workflow.replace("Owner", "Mallory"))
     assert not re.match(identity, workflow.replace("release-image", "other"))
+    # Under the name of a version, only what was built from that version's tag is good.
+    for other in ("refs/tags/v1.2.30", "refs/tags/v1x2.3", "refs/heads/main", "refs/heads/v1.2.3"):
+        assert not re.match(identity, workflow.replace("refs/tags/v1.2.3", other))
+
+
+def test_without_a_version_an_image_of_any_branch_is_verified(registry):
+    done, asked = registry("verify", f"ghcr.io/owner/gcs-uploader@{DIGEST}", GITHUB_REPOSITORY="")
+    assert done.returncode == 0, done.stderr
+    (identity,) = re.findall(r"--certificate-identity-regexp (\S+)", asked)
+    assert re.match(identity, "https://github.com/owner/gcs-uploader/.github/workflows/release-image.yml@refs/heads/feature")
 
 
 def test_the_files_of_a_release_hold_the_binaries_and_check(registry, repository):

@@ -26,7 +26,7 @@ pub use find::{Found, Settings, find};
 pub use refresh::{GoogleCredentials, Timing};
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
@@ -66,12 +66,21 @@ pub struct CredentialsError {
 pub trait TokenSource: Send + Sync {
     /// The token to send with a request that starts now; `None`: send none.
     ///
-    /// Blocks only while there has been no token yet, or the last one has expired.
-    fn token(&self) -> Result<Option<AccessToken>, CredentialsError>;
+    /// Blocks only while there has been no token yet, or the last one has expired, and for `patience`
+    /// at most.
+    fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError>;
 
     /// A token other than `rejected`, which Cloud Storage answered with 401. Forces one refresh,
-    /// however many threads ask; blocks until it has come. `None`: there is none to be had.
-    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError>;
+    /// however many threads ask; blocks until it has come, for `patience` at most. `None`: there is
+    /// none to be had.
+    fn renew(
+        &self,
+        rejected: &AccessToken,
+        patience: Duration,
+    ) -> Result<Option<AccessToken>, CredentialsError>;
+
+    /// Ends the waiting of [`token`](Self::token) and [`renew`](Self::renew), now and from now on.
+    fn interrupt(&self);
 
     /// `Ok` while a token is at hand, with the time at which it expires (`None`: never); else what
     /// the last attempt to get one came to. Does not block.
@@ -83,13 +92,19 @@ pub trait TokenSource: Send + Sync {
 pub struct NoCredentials;
 
 impl TokenSource for NoCredentials {
-    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
+    fn token(&self, _patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
         Ok(None)
     }
 
-    fn renew(&self, _rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
+    fn renew(
+        &self,
+        _rejected: &AccessToken,
+        _patience: Duration,
+    ) -> Result<Option<AccessToken>, CredentialsError> {
         Ok(None)
     }
+
+    fn interrupt(&self) {}
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
         Ok(None)

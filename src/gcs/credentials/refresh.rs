@@ -31,7 +31,8 @@ use super::{AccessToken, CredentialsError, TokenSource};
 pub struct Timing {
     /// How long one attempt to get a token may take, with every request that it needs.
     pub attempt: Duration,
-    /// How long [`token`](TokenSource::token) and [`renew`](TokenSource::renew) block at most.
+    /// How long [`token`](TokenSource::token) and [`renew`](TokenSource::renew) block at most, however
+    /// patient the caller is.
     pub patience: Duration,
     /// How long before its expiry a token is renewed; but never before three quarters of its life.
     ///
@@ -117,8 +118,8 @@ impl Drop for GoogleCredentials {
 }
 
 impl TokenSource for GoogleCredentials {
-    fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
-        let deadline = Instant::now() + self.shared.timing.patience;
+    fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
+        let patience = Patience::of(patience.min(self.shared.timing.patience));
         let mut state = self.shared.state();
         loop {
             if let Some(token) = state.token() {
@@ -129,12 +130,16 @@ impl TokenSource for GoogleCredentials {
             }
             // The thread may sleep over a change of the clock.
             self.shared.wake.notify_one();
-            state = self.shared.wait(state, deadline)?;
+            state = self.shared.wait(state, patience)?;
         }
     }
 
-    fn renew(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
-        let deadline = Instant::now() + self.shared.timing.patience;
+    fn renew(
+        &self,
+        rejected: &AccessToken,
+        patience: Duration,
+    ) -> Result<Option<AccessToken>, CredentialsError> {
+        let patience = Patience::of(patience.min(self.shared.timing.patience));
         let mut state = self.shared.state();
         if let Some(token) = state.token_but(rejected) {
             return Ok(Some(token.clone()));
@@ -148,9 +153,14 @@ impl TokenSource for GoogleCredentials {
         }
         let before = state.attempts;
         while state.attempts == before {
-            state = self.shared.wait(state, deadline)?;
+            state = self.shared.wait(state, patience)?;
         }
         state.outcome_for(rejected)
+    }
+
+    fn interrupt(&self) {
+        self.shared.state().interrupted = true;
+        self.shared.changed.notify_all();
     }
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
@@ -179,19 +189,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an attempt to end. After `deadline` it is an error: what the last attempt came
-    /// to, if that was a failure.
+    /// Waits for an attempt to end. When the patience does it is an error: what the last attempt
+    /// came to, if that was a failure.
     fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<MutexGuard<'a, State>, CredentialsError> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let waited = humantime::format_duration(self.timing.patience);
-            return Err(match &state.failure {
-                Some(failure) => failure.error.clone(),
-                None => self.error(&format!("none came within {waited}")),
+        let left = patience.left();
+        if left.is_zero() || state.interrupted {
+            let waited = humantime::format_duration(patience.time);
+            return Err(match (&state.failure, state.interrupted) {
+                (Some(failure), _) => failure.error.clone(),
+                (None, true) => self.error("none had come when it was no longer waited for"),
+                (None, false) => self.error(&format!("none came within {waited}")),
             });
         }
         let waited = self.changed.wait_timeout(state, left);
@@ -200,6 +211,23 @@ impl Shared {
 
     fn error(&self, reason: &str) -> CredentialsError {
         CredentialsError { source_name: self.source_name.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// How long somebody waits.
+#[derive(Clone, Copy)]
+struct Patience {
+    began: Instant,
+    time: Duration,
+}
+
+impl Patience {
+    fn of(time: Duration) -> Self {
+        Self { began: Instant::now(), time }
+    }
+
+    fn left(self) -> Duration {
+        self.time.saturating_sub(self.began.elapsed())
     }
 }
 
@@ -231,6 +259,8 @@ struct State {
     attempts: u64,
     /// When the last attempt ended that was made because a token was rejected.
     renewed_at: Option<Instant>,
+    /// Nobody is to wait any more.
+    interrupted: bool,
 }
 
 /// The token that is given.
@@ -525,7 +555,14 @@ mod tests {
         fn until_ended(&self, attempts: u64) {
             let mut state = self.credentials.shared.state();
             while state.attempts < attempts {
-                state = self.credentials.shared.wait(state, Instant::now() + LONG).unwrap();
+                state = self.credentials.shared.wait(state, Patience::of(LONG)).unwrap();
+            }
+        }
+
+        /// Waits, as nobody else does, until there is this token.
+        fn until_given(&self, name: &str) {
+            while self.credentials.shared.state().token() != Some(&named(name)) {
+                std::thread::yield_now();
             }
         }
 
@@ -537,7 +574,7 @@ mod tests {
         }
 
         fn token(&self) -> Result<Option<AccessToken>, CredentialsError> {
-            self.credentials.token()
+            self.credentials.token(LONG)
         }
     }
 
@@ -673,6 +710,31 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_longer_than_its_own_patience() {
+        let play = Play::start(brisk());
+        play.answer(Script::Hang);
+        let waited = play.credentials.token(Duration::from_millis(20));
+        assert_eq!(waited, Err(error("none came within 20ms")));
+    }
+
+    #[test]
+    fn an_interrupt_ends_all_waiting_but_takes_no_token_away() {
+        let play = Play::start(brisk());
+        play.until_asked();
+        scope(|threads| {
+            let waiting = threads.spawn(|| play.token());
+            play.credentials.interrupt();
+            let interrupted = Err(error("none had come when it was no longer waited for"));
+            assert_eq!(waiting.join().unwrap(), interrupted);
+            assert_eq!(play.token(), interrupted, "nobody waits later either");
+        });
+        play.answers.send(Script::Issue("one", HOUR)).unwrap();
+        play.until_given("one");
+        assert_eq!(play.token(), gives("one"));
+        assert!(play.credentials.renew(&named("one"), LONG).is_err());
+    }
+
+    #[test]
     fn refused_credentials_are_an_error_at_once_and_tried_again_all_the_same() {
         let play = Play::start(brisk());
         play.answer(Script::Fail(Outlook::Lasting));
@@ -722,8 +784,9 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewals: Vec<_> =
-                (0..16).map(|_| threads.spawn(|| play.credentials.renew(&named("one")))).collect();
+            let renewals: Vec<_> = (0..16)
+                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .collect();
             play.answer(Script::Issue("two", HOUR));
             for renewal in renewals {
                 assert_eq!(renewal.join().unwrap(), gives("two"));
@@ -737,7 +800,7 @@ mod tests {
         let play = Play::start(brisk());
         play.answer(Script::Issue("two", HOUR));
         play.until_ended(1);
-        assert_eq!(play.credentials.renew(&named("one")), gives("two"));
+        assert_eq!(play.credentials.renew(&named("one"), LONG), gives("two"));
         play.assert_not_asked();
     }
 
@@ -752,14 +815,19 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewals: Vec<_> =
-                (0..16).map(|_| threads.spawn(|| play.credentials.renew(&named("one")))).collect();
+            let renewals: Vec<_> = (0..16)
+                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .collect();
             play.answer(Script::Fail(Outlook::MayPass));
             for renewal in renewals {
                 assert_eq!(renewal.join().unwrap(), Err(error("endpoint down")));
             }
         });
-        assert_eq!(play.credentials.renew(&named("one")), Err(error("endpoint down")), "too soon");
+        assert_eq!(
+            play.credentials.renew(&named("one"), LONG),
+            Err(error("endpoint down")),
+            "too soon"
+        );
         play.assert_not_asked();
     }
 
@@ -769,11 +837,11 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one")));
+            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
             play.answer(Script::Issue("two", HOUR));
             assert_eq!(renewal.join().unwrap(), gives("two"));
         });
-        assert_eq!(play.credentials.renew(&named("two")), Ok(None));
+        assert_eq!(play.credentials.renew(&named("two"), LONG), Ok(None));
         play.assert_not_asked();
     }
 
@@ -783,7 +851,7 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one")));
+            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
             play.answer(Script::Issue("one", HOUR));
             assert_eq!(renewal.join().unwrap(), Ok(None));
         });

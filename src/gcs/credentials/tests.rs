@@ -17,6 +17,9 @@ use super::*;
 const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:generateAccessToken";
 
 /// Timing for endpoints that answer: as in operation, but failing soon.
+/// Longer than any test takes that passes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn timing() -> Timing {
     Timing { patience: Duration::from_secs(20), ..Timing::default() }
 }
@@ -38,7 +41,7 @@ fn with_metadata_server(host: &str, timing: Timing) -> GoogleCredentials {
 }
 
 fn authorization(credentials: &GoogleCredentials) -> String {
-    credentials.token().unwrap().unwrap().authorization()
+    credentials.token(PATIENCE).unwrap().unwrap().authorization()
 }
 
 /// The reason of the first failed attempt, which must hold no secret.
@@ -218,16 +221,19 @@ mod renewal {
     fn a_rejected_token_is_renewed_by_one_request_for_sixteen_threads() {
         let endpoint = counting();
         let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
-        let first = credentials.token().unwrap().unwrap();
+        let first = credentials.token(PATIENCE).unwrap().unwrap();
         scope(|threads| {
             let renewals: Vec<_> =
-                (0..16).map(|_| threads.spawn(|| credentials.renew(&first))).collect();
+                (0..16).map(|_| threads.spawn(|| credentials.renew(&first, PATIENCE))).collect();
             for renewal in renewals {
                 let renewed = renewal.join().unwrap().unwrap().unwrap();
                 assert_eq!(renewed.authorization(), "Bearer 2");
             }
         });
-        assert_eq!(credentials.renew(&first).unwrap().unwrap().authorization(), "Bearer 2");
+        assert_eq!(
+            credentials.renew(&first, PATIENCE).unwrap().unwrap().authorization(),
+            "Bearer 2"
+        );
         assert_eq!(authorization(&credentials), "Bearer 2");
         assert_eq!(endpoint.asked(), 2);
     }
@@ -238,9 +244,9 @@ mod renewal {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&old.url("/")));
         let credentials = with_file(key, timing());
-        let first = credentials.token().unwrap().unwrap();
+        let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", &testing::service_account(&new.url("/")));
-        let renewed = credentials.renew(&first).unwrap().unwrap();
+        let renewed = credentials.renew(&first, PATIENCE).unwrap().unwrap();
         assert_eq!(renewed.authorization(), "Bearer rotated");
     }
 
@@ -250,9 +256,9 @@ mod renewal {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/")));
         let credentials = with_file(key, impatient());
-        let first = credentials.token().unwrap().unwrap();
+        let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", "{ s3cret");
-        let error = credentials.renew(&first).unwrap_err();
+        let error = credentials.renew(&first, PATIENCE).unwrap_err();
         assert!(error.reason.starts_with("it is not JSON"), "{error}");
         assert_eq!(authorization(&credentials), "Bearer 1");
     }
@@ -307,7 +313,7 @@ mod failures_say_what_was_tried_and_answered {
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
         let patience = Duration::from_secs(3600);
         let credentials = with_file(key, Timing { patience, ..impatient() });
-        assert!(credentials.token().unwrap_err().reason.contains("invalid_grant"));
+        assert!(credentials.token(PATIENCE).unwrap_err().reason.contains("invalid_grant"));
         assert_eq!(endpoint.asked(), 1);
     }
 
@@ -424,7 +430,7 @@ mod failures_say_what_was_tried_and_answered {
         let folder = Folder::new();
         let account = external_account(&endpoint, json!({ "file": "/nonexistent/subject" }));
         let credentials = with_file(folder.write("c.json", &account.to_string()), impatient());
-        let error = credentials.token().unwrap_err();
+        let error = credentials.token(PATIENCE).unwrap_err();
         assert_eq!(error.source_name, "/nonexistent/subject");
         assert!(error.reason.contains("No such file"), "{error}");
         assert_eq!(endpoint.asked(), 0);

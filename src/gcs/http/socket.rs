@@ -2,8 +2,9 @@
 //!
 //! - Little waits in the kernel to be sent. What lies there when a connection breaks is lost, and has
 //!   to be made and sent again.
-//! - Waiting for an answer is no stall while the peer still takes what lies in the send buffer. A
-//!   stall is when nothing of it has moved between two looks, a read's time-out apart.
+//! - Neither waiting for an answer nor for room in the send buffer is a stall while the peer still
+//!   takes what lies there. A stall is when nothing of it has moved between two looks, a read's or a
+//!   write's time-out apart.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -110,30 +111,44 @@ impl Transport for Socket {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let limit = limit(timeout)?;
-        if limit != self.write_timeout {
-            self.stream.set_write_timeout(limit)?;
-            self.write_timeout = limit;
+        let began = Instant::now();
+        let (mut sent, mut stall) = (0, Stall::default());
+        while sent < amount {
+            let timeout = left(timeout, began).for_write();
+            let limit = limit(timeout)?;
+            if limit != self.write_timeout {
+                self.stream.set_write_timeout(limit)?;
+                self.write_timeout = limit;
+            }
+            match (&*self.stream).write(&self.buffers.output()[sent..amount]) {
+                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The kernel wakes nobody for a little room in its buffer.
+                Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerWrite => {
+                    if stall.is_seen(self.on_the_way()) {
+                        return Err(Error::Timeout(timeout.reason));
+                    }
+                }
+                Err(error) => return Err(timed_out(error, timeout.reason)),
+            }
         }
-        (&*self.stream)
-            .write_all(&self.buffers.output()[..amount])
-            .map_err(|error| timed_out(error, timeout.reason))
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
-        let limit = limit(timeout)?;
-        if limit != self.read_timeout {
-            self.stream.set_read_timeout(limit)?;
-            self.read_timeout = limit;
-        }
-        let mut on_the_way = None;
+        let began = Instant::now();
+        let mut stall = Stall::default();
         let count = loop {
+            let timeout = left(timeout, began).for_read();
+            let limit = limit(timeout)?;
+            if limit != self.read_timeout {
+                self.stream.set_read_timeout(limit)?;
+                self.read_timeout = limit;
+            }
             match self.read() {
                 Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
-                    let before = on_the_way.replace(self.on_the_way());
-                    if before == on_the_way {
+                    if stall.is_seen(self.on_the_way()) {
                         return Err(Error::Timeout(timeout.reason));
                     }
                 }
@@ -159,6 +174,27 @@ impl Transport for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(&self.stream.peer_addr().ok()).finish()
+    }
+}
+
+/// Tells a stall from a peer that is merely slow: by what is on the way, look after look.
+#[derive(Debug, Default)]
+struct Stall {
+    last: Option<u64>,
+}
+
+impl Stall {
+    /// Whether nothing of it has moved since the last look.
+    fn is_seen(&mut self, on_the_way: u64) -> bool {
+        self.last.replace(on_the_way) == Some(on_the_way)
+    }
+}
+
+/// What is left of the whole time, of which one operation may take a part.
+fn left(timeout: NextTimeout, began: Instant) -> NextTimeout {
+    match timeout.after {
+        after if after.is_not_happening() => timeout,
+        after => NextTimeout { after: after.saturating_sub(began.elapsed()).into(), ..timeout },
     }
 }
 

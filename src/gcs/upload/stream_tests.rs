@@ -269,7 +269,7 @@ fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
     let play = begun();
     let early = play.done_but("size", "262144");
     let play = play.on(SECOND_PART, breaks()).on(QUERY, early).on("remove 7", status(204));
-    let error = play.on("cancel", status(404)).fails();
+    let error = play.on("cancel", status(404)).on("look", status(404)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
     assert!(error.message.contains("before its end"), "{error}");
 }

@@ -411,7 +411,7 @@ fn tls_that_fails_is_final_and_named() {
 fn a_location_that_names_no_session_of_ours_is_an_error() {
     for (location, what) in [
         (None, "missing"),
-        (Some("/upload?upload_id=x"), "absolute"),
+        (Some("/upload?upload_id=x"), "no URL"),
         (Some("https://evil.example/?upload_id=x"), "evil.example"),
     ] {
         let error = mebibyte().on("start", status(200).location(location)).fails();
@@ -469,7 +469,28 @@ fn an_object_that_a_status_query_finished_too_early_is_no_success() {
     let play = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
     let early = play.done_but("size", "1000");
     let play = play.on(QUERY, early).on("remove 7", status(200)).on("cancel", status(499));
-    assert_eq!(play.fails().kind, ErrorKind::Protocol);
+    let error = play.on("look", status(404)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
+}
+
+#[test]
+fn an_object_that_was_finished_too_early_and_may_not_be_deleted_is_told() {
+    let play = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
+    let early = || play.done_but("size", "1000");
+    let (first, second) = (early(), early());
+    let play = play.on(QUERY, first).on("remove 7", status(403)).on("cancel", status(404));
+    let error = play.on("look", second).fails();
+    assert!(!error.absent && error.message.contains("could not be deleted"), "{error}");
+}
+
+#[test]
+fn an_object_that_a_status_query_claims_is_looked_for_before_it_is_told_to_be_absent() {
+    let mut play = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
+    for _ in 0..PATIENCE {
+        play = play.on(QUERY, status(200).body("{"));
+    }
+    let error = play.on("cancel", status(404)).on("look", status(503)).fails();
+    assert!(!error.absent, "{error}");
 }
 
 // Giving up

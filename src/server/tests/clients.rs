@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::super::access;
 use super::*;
 
 /// Limits that a test can wait for.
@@ -34,7 +35,7 @@ fn what_is_refused_is_a_problem_like_any_other() {
     let reply = last_answer(&server, &text);
     reply.assert_problem(json!({
         "type": "body-too-large", "title": "Request body too large", "status": 413,
-        "detail": "No request here has a body; one of up to 65536 bytes is ignored.",
+        "detail": "This request has no body; one of up to 65536 bytes is ignored.",
         "maximum": 65_536,
     }));
     assert_eq!(reply.header("x-request-id"), "my-1");
@@ -43,23 +44,104 @@ fn what_is_refused_is_a_problem_like_any_other() {
         .wait_for_metric(r#"gcs_uploader_http_requests_refused_total{reason="body-too-large"} 1"#);
 }
 
+/// The refusals that a client's head can earn: their status, their type, and their title.
 #[test]
-fn every_kind_of_refusal_has_its_status() {
+fn every_kind_of_refusal_is_a_problem_of_its_own() {
     let server = run(Plan::Store);
-    for (text, status) in [
-        ("GARBAGE\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
-        (with_lines("POST /", "Content-Length: abc"), 400),
-        (with_lines("POST /", "Transfer-Encoding: chunked"), 411),
-        (with_lines("POST /", "Content-Length: 65537"), 413),
-        (with_lines(&format!("GET /{}", "a".repeat(9000)), "A: b"), 414),
-        (with_lines("POST /", "Expect: 100-continue\r\nContent-Length: 1"), 417),
-        (with_lines("GET /", &"A: b\r\n".repeat(100)), 431),
-        (with_lines("POST /", "Transfer-Encoding: gzip"), 501),
-        ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
+    let malformed = (400, "malformed-request", "Malformed request");
+    let ambiguous = (400, "ambiguous-body", "Ambiguous request body");
+    let chunked = (411, "chunked-body", "Chunked request body");
+    let long_target = (414, "target-too-long", "Path and query too long");
+    let expectation = (417, "expectation-failed", "Expectation failed");
+    let large_head = (431, "head-too-large", "Request head too large");
+    let coding = (501, "transfer-coding", "Transfer coding not implemented");
+    let version = (505, "http-version", "HTTP version not supported");
+    for (text, (status, slug, title), says) in [
+        ("GARBAGE\r\n\r\n".to_owned(), malformed, "no HTTP/1.1"),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), malformed, "one Host header"),
+        (with_lines("POST /", "Content-Length: abc"), ambiguous, "one whole number"),
+        (with_lines("POST /", "Transfer-Encoding: chunked"), chunked, "send it without"),
+        (with_lines(&format!("GET /{}", "a".repeat(9000)), "A: b"), long_target, "8192 bytes"),
+        (with_lines("POST /", "Expect: 1\r\nContent-Length: 1"), expectation, ""),
+        (with_lines("GET /", &"A: b\r\n".repeat(100)), large_head, "64 headers"),
+        (with_lines("GET /", &format!("A: {}", "b".repeat(17_000))), large_head, "16384 bytes"),
+        (with_lines("POST /", "Transfer-Encoding: gzip"), coding, "transfer coding"),
+        ("GET / HTTP/2.0\r\n\r\n".to_owned(), version, "HTTP/1.1, in clear text"),
     ] {
-        assert_eq!(last_answer(&server, &text).status, status, "{text}");
+        let reply = last_answer(&server, &text);
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(!detail.is_empty() && detail.contains(says), "{text}: {detail}");
+        reply.assert_problem(json!({
+            "type": slug, "title": title, "status": status, "detail": detail,
+        }));
     }
+}
+
+/// A server to which the tokens `one` (to upload) and `two` (for nothing) are known.
+fn with_tokens() -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokens");
+    let line = |token, rest| format!("{} {rest}\n", access::Fingerprint::of(token));
+    std::fs::write(&path, line("one", "ci") + &line("two", "old nothing")).unwrap();
+    let access = Access::by_file(&path).unwrap();
+    Setup::new(Plan::Store).with(|config| config.access = access).run()
+}
+
+#[test]
+fn who_may_not_upload_is_told_why_and_challenged() {
+    let server = with_tokens();
+    let realm = r#"Bearer realm="gcs-uploader""#;
+    for (lines, status, slug, title, says, challenge) in [
+        ("A: b", 401, "unauthorized", "A token is needed", "send Authorization: Bearer", ""),
+        (
+            "Authorization: Bearer three",
+            401,
+            "unauthorized",
+            "A token is needed",
+            "The token that was sent is not known here: it is wrong, or was withdrawn.",
+            r#", error="invalid_token""#,
+        ),
+        (
+            "Authorization: Bearer two",
+            403,
+            "forbidden",
+            "The token is not for this",
+            "The token of old is known, but may not upload.",
+            r#", error="insufficient_scope", scope="upload""#,
+        ),
+        (
+            "Authorization: Bearer one\r\nAuthorization: Bearer one",
+            400,
+            "bad-authorization",
+            "Bad Authorization",
+            "Authorization is there more than once: send one.",
+            r#", error="invalid_request""#,
+        ),
+    ] {
+        let mut client = server.connect();
+        client.send(&with_lines("POST /api/upload-random", lines));
+        let reply = client.receive();
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(says), "{detail}");
+        reply.assert_problem(json!({
+            "type": slug, "title": title, "status": status, "detail": detail,
+        }));
+        assert_eq!(reply.header("www-authenticate"), format!("{realm}{challenge}"));
+    }
+    assert!(server.began.is_empty(), "nothing was uploaded");
+}
+
+#[test]
+fn a_senseless_idempotency_key_is_told_what_one_is() {
+    let server = run(Plan::Store);
+    let mut client = server.connect();
+    client.send(&with_lines("POST /api/upload-random", "Idempotency-Key: a, b"));
+    client.receive().assert_problem(json!({
+        "type": "bad-idempotency-key", "title": "Bad Idempotency-Key", "status": 400,
+        "detail": "Idempotency-Key must be 1 to 255 printable ASCII characters in double quotes; \
+            without quotes, letters, digits and !#$%&'*+-.^_`|~:/ will do.",
+    }));
+    assert!(server.began.is_empty(), "nothing was uploaded");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn unknown_paths_are_404() {
     reply.assert_problem(json!({
         "type": "not-found", "title": "No such path", "status": 404,
         "detail": "There is nothing at \"/api/health/\"; there is \
-            /api/health, /api/ready, /metrics, /api/openapi.json, /api/upload-random.",
+            /api/health, /api/ready, /metrics, /api/openapi.json, /api/upload, /api/upload-random.",
     }));
     for target in ["/", "/api", "/api/Health", "//api/health", "/api/../metrics", "*", "/%00"] {
         assert_eq!(server.ask(&format!("GET {target}")).status, 404, "{target}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use super::super::access::Fingerprint;
-use super::super::description::{EVERYWHERE, describe};
+use super::super::description::{EVERYWHERE, OF_NO_BODY, describe};
 use super::super::head::PASSED_ON;
 use super::super::problem;
 use super::*;
@@ -40,6 +40,11 @@ impl Operation {
         });
         outcomes.collect()
     }
+}
+
+/// The path with something in its parameters.
+fn filled(path: &str) -> String {
+    path.replace("{name}", "2026/a.txt").replace("{id}", &"0".repeat(32))
 }
 
 fn slug(uri: &Value) -> String {
@@ -100,10 +105,12 @@ fn every_path_and_method_is_described_and_no_other() {
     let listed = detail.split("; there is ").nth(1).unwrap().trim_end_matches('.');
     let listed: BTreeSet<_> = listed.split(", ").map(str::to_owned).collect();
     let paths: BTreeSet<_> = api["paths"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(listed, paths);
+    // The same as the one before it, with the name elsewhere: not worth a word where paths are listed.
+    let named = BTreeSet::from(["/api/upload/{name}".to_owned()]);
+    assert_eq!(&listed | &named, paths);
     for path in paths {
         for method in METHODS {
-            let reply = server.ask(&format!("{method} {path}"));
+            let reply = server.ask(&format!("{method} {}", filled(&path)));
             let said = &api["paths"][&path][method.to_ascii_lowercase()];
             assert_eq!(reply.status == 405, said.is_null(), "{method} {path}: {reply:?}");
             let listed = reply.header("allow").split(", ").any(|allowed| allowed == method);
@@ -149,6 +156,15 @@ fn every_header_that_is_asked_for_is_described_and_no_other() {
     if api["components"]["securitySchemes"]["token"]["scheme"] == "bearer" {
         described.insert("Authorization".to_owned());
     }
+    // A body's own, of which OpenAPI has no parameter.
+    let upload = &api["paths"]["/api/upload"]["put"];
+    assert!(upload["requestBody"].is_object());
+    described.insert("Content-Type".to_owned());
+    // Refused, but for a value that says nothing.
+    for refused in ["Content-Encoding", "Content-Range"] {
+        assert!(upload["description"].as_str().unwrap().contains(refused));
+        described.insert(refused.to_owned());
+    }
     assert_eq!(described, PASSED_ON.iter().map(|name| (*name).to_owned()).collect());
 }
 
@@ -176,13 +192,42 @@ fn an_upload_takes_the_parameters_that_are_described_and_no_other() {
         let size = example["value"].as_str().unwrap();
         assert_eq!(server.ask(&format!("POST /api/upload-random?size={size}")).status, 201);
     }
-    let refused = server.ask("POST /api/upload-random?sizes=1");
-    assert_eq!(outcome(&refused), (400, Some("bad-parameter".to_owned())));
+    let query = |path: &str, method: &str| -> BTreeSet<String> {
+        let parameters = api["paths"][path][method]["parameters"].as_array().unwrap().iter();
+        let parameters = parameters.map(|reference| {
+            let pointer = reference["$ref"].as_str().unwrap().trim_start_matches('#');
+            api.pointer(pointer).unwrap()
+        });
+        let in_query = parameters.filter(|parameter| parameter["in"] == "query");
+        in_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let said = |method: &str, path: &str| -> BTreeSet<String> {
+        let lines = "Host: t\r\nContent-Length: 0";
+        let target = format!("{}?siez=1", filled(path));
+        let mut client = server.connect();
+        client.send(&format!("{method} {target} HTTP/1.1\r\n{lines}\r\n\r\n"));
+        let detail = client.receive().json()["detail"].as_str().unwrap().to_owned();
+        let known = detail.split("; there is ").nth(1).unwrap().trim_end_matches('.').to_owned();
+        known.split(", ").map(str::to_owned).collect()
+    };
+    for (method, path) in [
+        ("POST", "/api/upload-random"),
+        ("PUT", "/api/upload"),
+        ("POST", "/api/upload"),
+        ("PUT", "/api/upload/{name}"),
+        ("POST", "/api/upload/{name}"),
+    ] {
+        assert_eq!(
+            said(method, path),
+            query(path, &method.to_ascii_lowercase()),
+            "{method} {path}"
+        );
+    }
 }
 
 #[test]
 fn an_answer_has_the_members_that_are_described_and_no_other() {
-    let (api, server) = (described(), run(Plan::Fail(ErrorKind::Refused)));
+    let (api, server) = (described(), run(Plan::Store));
     let members = |schema: &str| -> BTreeSet<String> {
         let schema = &api["components"]["schemas"][schema]["properties"];
         schema.as_object().unwrap().keys().cloned().collect()
@@ -190,14 +235,37 @@ fn an_answer_has_the_members_that_are_described_and_no_other() {
     let has = |reply: &Reply| -> BTreeSet<String> {
         reply.json().as_object().unwrap().keys().cloned().collect()
     };
-    let created = run(Plan::Store).ask("POST /api/upload-random");
-    assert_eq!(has(&created), members("Created"));
+    let created = server.ask("POST /api/upload-random");
+    assert_eq!(has(&created), &members("Stored") | &members("Created"));
+    assert_eq!(has(&whole(&server, "PUT /api/upload", "", "x")), members("Stored"));
+    assert_eq!(has(&whole(&server, "POST /api/upload", FORM, ONE_FILE)), members("StoredFiles"));
+    let second_fails = ONE_FILE.replace(
+        "--b--",
+        "--b\r\nContent-Disposition: form-data; \
+        filename=c\r\nContent-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==\r\n\r\nx\r\n--b--",
+    );
     let problems = [
-        server.ask("POST /api/upload-random"),
+        run(Plan::Fail(ErrorKind::Refused)).ask("POST /api/upload-random"),
         server.ask("POST /api/upload-random?size=1PB"),
         server.ask("POST /api/upload-random?size=1TiB"),
+        whole(&server, "POST /api/upload", FORM, &second_fails),
     ];
     assert_eq!(problems.iter().flat_map(has).collect::<BTreeSet<_>>(), members("Problem"));
+}
+
+const FORM: &str = "Content-Type: multipart/form-data; boundary=b\r\n";
+
+const ONE_FILE: &str =
+    "--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nx\r\n--b--\r\n";
+
+/// The answer to a request with a whole body, and these header lines.
+fn whole(server: &Running, method_and_target: &str, lines: &str, body: &str) -> Reply {
+    let mut client = server.connect();
+    let length = body.len();
+    client.send(&format!(
+        "{method_and_target} HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n{lines}\r\n{body}"
+    ));
+    client.receive()
 }
 
 #[test]
@@ -224,34 +292,45 @@ fn it_is_what_the_server_answers_as_it_is_set() {
 fn what_any_request_may_get_every_operation_gets() {
     let mut setup = Setup::new(Plan::Store);
     setup.limits.request = Duration::from_millis(200);
+    setup.limits.body.stall = Duration::from_millis(200);
     let server = setup.run();
     let one = |config: &mut Config| config.max_connections = NonZeroUsize::MIN;
     let full = Setup::new(Plan::StoreWhenReleased).with(one).run();
     let mut running = full.begin_upload();
     let many = format!("Host: t\r\n{}A: b", "A: b\r\n".repeat(100));
     for operation in operations(&described()) {
-        let (method, path) = (operation.method.as_str(), operation.path.as_str());
+        let takes_body = operation.said["requestBody"].is_object();
+        let (method, path) = (operation.method.as_str(), filled(&operation.path));
         let long = format!("{path}?{}", "a".repeat(9000));
         let ask = |target: &str, version: &str, lines: &str| {
             answer(&server, method, target, version, lines)
         };
         let mut had = BTreeSet::from([
-            ask(path, "HTTP/1.1", "A: b"),
-            ask(path, "HTTP/1.1", "Host: t\r\nContent-Length: x"),
-            ask(path, "HTTP/1.1", "Host: t\r\nContent-Length: 9\r\n"),
-            ask(path, "HTTP/1.1", "Host: t\r\nTransfer-Encoding: chunked"),
-            ask(path, "HTTP/1.1", "Host: t\r\nContent-Length: 65537"),
+            ask(&path, "HTTP/1.1", "A: b"),
+            ask(&path, "HTTP/1.1", "Host: t\r\nContent-Length: x"),
+            ask(&path, "HTTP/1.1", "Host: t\r\nContent-Length: 9\r\n"),
             ask(&long, "HTTP/1.1", "Host: t"),
-            ask(path, "HTTP/1.1", "Host: t\r\nContent-Length: 1\r\nExpect: 100-continue"),
-            ask(path, "HTTP/1.1", &many),
-            ask(path, "HTTP/1.1", "Host: t\r\nTransfer-Encoding: gzip"),
-            ask(path, "HTTP/2.0", "Host: t"),
+            ask(&path, "HTTP/1.1", "Host: t\r\nContent-Length: 1\r\nExpect: more"),
+            ask(&path, "HTTP/1.1", &many),
+            ask(&path, "HTTP/1.1", "Host: t\r\nTransfer-Encoding: gzip"),
+            ask(&path, "HTTP/2.0", "Host: t"),
             outcome(&full.connect().receive()),
         ]);
+        if !takes_body {
+            had.insert(ask(&path, "HTTP/1.1", "Host: t\r\nTransfer-Encoding: chunked"));
+            had.insert(ask(&path, "HTTP/1.1", "Host: t\r\nContent-Length: 65537"));
+        }
         // Of the server's own making: `what_an_upload_may_get_it_gets` has one.
         had.insert((500, Some("internal".to_owned())));
-        let described = EVERYWHERE.iter().map(|kind| (kind.status(), Some(kind.slug().to_owned())));
-        assert_eq!(had, described.collect(), "{}", operation.name());
+        let everywhere = EVERYWHERE.iter().filter(|kind| {
+            !takes_body || OF_NO_BODY.iter().all(|other| other.slug() != kind.slug())
+        });
+        let described = everywhere.map(|kind| (kind.status(), Some(kind.slug().to_owned())));
+        let described: BTreeSet<_> = described.collect();
+        assert_eq!(had, described, "{}", operation.name());
+        // HEAD is described without bodies, and so without types.
+        let said = described.is_subset(&operation.outcomes()) || method == "HEAD";
+        assert!(said, "{}", operation.name());
     }
     full.release.send(()).unwrap();
     assert_eq!(running.receive().status, 201);
@@ -285,15 +364,40 @@ fn own(operation: &Operation) -> BTreeSet<Outcome> {
 #[test]
 fn what_an_upload_may_get_it_gets() {
     let api = described();
-    let upload = operations(&api).into_iter().find(|o| o.path == "/api/upload-random").unwrap();
+    let random = operations(&api).into_iter().find(|o| o.path == "/api/upload-random").unwrap();
     let mut had = BTreeSet::from([(201, None)]);
     had.extend(senseless_orders());
-    had.extend(failed_uploads());
-    had.extend(refused_for_want_of_room());
+    had.extend(FAILURES.map(|kind| outcome(&run(Plan::Fail(kind)).ask("POST /api/upload-random"))));
+    let with_key = "Host: t\r\nIdempotency-Key: k";
+    let taken = run(Plan::Fail(ErrorKind::Conflict));
+    had.insert(answer(&taken, "POST", "/api/upload-random", "HTTP/1.1", with_key));
+    had.insert(outcome(&taken.ask("POST /api/upload-random")));
+    had.extend(refused_for_want_of_room("POST /api/upload-random"));
     let internal = outcome(&run(Plan::Panic).ask("POST /api/upload-random"));
     assert_eq!(internal, (500, Some("internal".to_owned())));
-    assert_eq!(had, own(&upload));
+    assert_eq!(had, own(&random));
 }
+
+#[test]
+fn what_a_clients_file_may_get_it_gets() {
+    for operation in operations(&described()).iter().filter(|o| o.said["requestBody"].is_object()) {
+        let target = format!("{} {}", operation.method, filled(&operation.path));
+        let mut had = BTreeSet::from([(201, None)]);
+        had.extend(senseless_files(&target, &operation.path));
+        let fails = FAILURES.into_iter().chain([ErrorKind::Conflict, ErrorKind::Lost]);
+        had.extend(fails.map(|kind| outcome(&whole(&run(Plan::Fail(kind)), &target, "", "x"))));
+        had.extend(refused_for_want_of_room(&target));
+        assert_eq!(had, own(operation), "{}", operation.name());
+    }
+}
+
+const FAILURES: [ErrorKind; 5] = [
+    ErrorKind::Refused,
+    ErrorKind::Credentials,
+    ErrorKind::Interrupted,
+    ErrorKind::TimedOut,
+    ErrorKind::Protocol,
+];
 
 fn senseless_orders() -> Vec<Outcome> {
     let file = token_file();
@@ -314,44 +418,69 @@ fn senseless_orders() -> Vec<Outcome> {
     orders.iter().map(ask).collect()
 }
 
-fn failed_uploads() -> Vec<Outcome> {
-    let kinds = [
-        ErrorKind::Refused,
-        ErrorKind::Conflict,
-        ErrorKind::Credentials,
-        ErrorKind::Interrupted,
-        ErrorKind::TimedOut,
-        ErrorKind::Protocol,
-        ErrorKind::Lost,
-    ];
-    let fail = |(kind, lines): (ErrorKind, &str)| {
-        answer(&run(Plan::Fail(kind)), "POST", "/api/upload-random", "HTTP/1.1", lines)
+fn senseless_files(target: &str, path: &str) -> Vec<Outcome> {
+    let file = token_file();
+    let server = Setup { config: with_tokens(&file), ..Setup::new(Plan::Store) }.run();
+    let good = |lines: &str| format!("Authorization: Bearer good\r\n{lines}");
+    let bad_name = match path.ends_with("{name}") {
+        true => target.replace("2026/", "../"),
+        false => format!("{target}?name=.."),
     };
-    let with_key = (ErrorKind::Conflict, "Host: t\r\nIdempotency-Key: k");
-    kinds.map(|kind| (kind, "Host: t")).into_iter().chain([with_key]).map(fail).collect()
+    let mut had: Vec<Outcome> = [
+        (format!("{target}?siez=1"), good("")),
+        (target.to_owned(), String::new()),
+        (target.to_owned(), "Authorization: Bearer bad\r\n".to_owned()),
+        (target.to_owned(), good(&good(""))),
+        (target.to_owned(), good("Idempotency-Key: k\r\n")),
+        (target.to_owned(), good("Content-Type: nonsense\r\n")),
+        (target.to_owned(), good("Content-MD5: x\r\n")),
+        (target.to_owned(), good("Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==\r\n")),
+        (target.to_owned(), good("Content-Range: bytes 0-0/5\r\n")),
+        (target.to_owned(), good("Content-Encoding: gzip\r\n")),
+        (bad_name, good("")),
+    ]
+    .iter()
+    .map(|(target, lines)| outcome(&whole(&server, target, lines, "x")))
+    .collect();
+    // Where the name is in the path, nobody looks for another.
+    let no_disposition = whole(&server, target, &good("Content-Disposition: a; b\r\n"), "x");
+    had.push(outcome(&no_disposition));
+    let head = |lines: &str| {
+        let mut client = server.connect();
+        client.send(&format!("{target} HTTP/1.1\r\nHost: t\r\n{}\r\n", good(lines)));
+        client
+    };
+    had.push(outcome(&head("").receive()));
+    had.push(outcome(&head("Content-Length: 30000000000\r\n").receive()));
+    let mut senseless = head("Transfer-Encoding: chunked\r\n");
+    senseless.send("zz\r\n");
+    had.push(outcome(&senseless.receive()));
+    let mut gone = head("Content-Length: 2\r\n");
+    gone.send("x");
+    gone.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    had.push(outcome(&gone.receive()));
+    had
 }
 
-fn refused_for_want_of_room() -> Vec<Outcome> {
+/// A full queue, and a server that drains.
+fn refused_for_want_of_room(target: &str) -> Vec<Outcome> {
     let small = |config: &mut Config| {
         config.workers = NonZeroUsize::MIN;
-        config.queue_depth = 0;
+        config.queue_depth = 1;
     };
     let server = Setup::new(Plan::StoreWhenReleased).with(small).run();
-    // With no place to wait, it is taken only once a worker has come.
-    let mut running = loop {
-        let mut client = server.connect();
-        client.send(&request("POST /api/upload-random"));
-        match server.began.recv_timeout(Duration::from_millis(100)) {
-            Ok(_) => break client,
-            Err(_) => assert_eq!(client.receive().status, 503),
-        }
-    };
-    let full = outcome(&server.ask("POST /api/upload-random"));
+    let mut running = server.begin_upload();
+    let mut waiting = server.connect();
+    waiting.send(&request("POST /api/upload-random"));
+    server.wait_for_metric("gcs_uploader_queue_depth 1");
+    let full = outcome(&whole(&server, target, "", "x"));
     server.stop();
     server.wait_for("/api/ready", |reply| reply.status == 503);
-    let draining = outcome(&server.ask("POST /api/upload-random"));
-    server.release.send(()).unwrap();
-    assert_eq!(running.receive().status, 201);
+    let draining = outcome(&whole(&server, target, "", "x"));
+    for client in [&mut running, &mut waiting] {
+        server.release.send(()).unwrap();
+        assert_eq!(client.receive().status, 201);
+    }
     server.end().unwrap();
     vec![full, draining]
 }

@@ -38,6 +38,23 @@ fn a_name_that_is_taken_is_502() {
 }
 
 #[test]
+fn a_name_that_is_taken_by_the_same_key_is_422() {
+    let server = run(Plan::Fail(ErrorKind::Conflict));
+    let mut client = server.connect();
+    client.send("POST /api/upload-random HTTP/1.1\r\nHost: t\r\nIdempotency-Key: k\r\n\r\n");
+    let reply = client.receive();
+    let name = server.began.recv().unwrap().name;
+    let what = DETAIL.trim_end().trim_end_matches('.');
+    reply.assert_problem(json!({
+        "type": "idempotency-key-reused", "status": 422,
+        "title": "The Idempotency-Key is that of another upload",
+        "detail": format!("The key was used before, for another upload: {what}. Nothing was stored \
+            or changed: send the size of that time, or another key."),
+        "object": "none", "name": name, "retried": 3, "persisted": 262_144, "storageStatus": 403,
+    }));
+}
+
+#[test]
 fn no_credentials_is_502() {
     let title = "No access to Cloud Storage";
     assert_fails(ErrorKind::Credentials, 502, "no-credentials", title, "none");

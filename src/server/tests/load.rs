@@ -62,8 +62,11 @@ fn pipelined_uploads_follow_one_another_in_order() {
 #[test]
 fn more_uploads_than_may_wait_hold_up_nothing_else() {
     let server = run(Plan::StoreWhenReleased);
-    let mut all: Vec<Client> = (0..30).map(|_| server.connect()).collect();
-    all.iter_mut().for_each(|client| client.send(&request("POST /api/upload-random")));
+    // Both workers have an upload before the others come: those fill the queue, and no more.
+    let mut all = vec![server.begin_upload(), server.begin_upload()];
+    let mut others: Vec<Client> = (0..28).map(|_| server.connect()).collect();
+    others.iter_mut().for_each(|client| client.send(&request("POST /api/upload-random")));
+    all.append(&mut others);
     server.wait_for_metric(
         r#"gcs_uploader_http_requests_total{route="/api/upload-random",method="POST",status="503"} 20"#,
     );

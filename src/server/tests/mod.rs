@@ -6,6 +6,7 @@ mod contract;
 mod description;
 mod draining;
 mod failures;
+mod files;
 mod load;
 
 use std::collections::HashMap;
@@ -169,6 +170,7 @@ pub(super) fn config() -> Config {
         max_connections: NonZeroUsize::new(64).unwrap(),
         upload_size: ByteSize::mebibytes(1),
         max_upload_size: ByteSize::mebibytes(16),
+        upload_window: crate::gcs::Window::DEFAULT,
         object_prefix: "in box/".parse().unwrap(),
         bucket: "bucket".to_owned(),
         upload_timeout: Duration::from_secs(60),

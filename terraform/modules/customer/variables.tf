@@ -460,6 +460,15 @@ variable "sizes" {
     )
     error_message = "${var.name}: sizes.memory_limit (\"${var.sizes.memory_limit}\") is below memory_request (\"${var.sizes.memory_request}\"): write at least as much."
   }
+
+  # For each worker a window of a client's file (UPLOAD_WINDOW in k8s/, 4 MiB) and what it takes itself.
+  validation {
+    condition = try(
+      tonumber(regex("^[0-9]+", var.sizes.memory_limit)) * (endswith(var.sizes.memory_limit, "Gi") ? 1024 : 1) >= 16 + 5 * var.sizes.workers,
+      true
+    )
+    error_message = "${var.name}: sizes.memory_limit (\"${var.sizes.memory_limit}\") has no room for ${var.sizes.workers} workers: write at least \"${16 + 5 * var.sizes.workers}Mi\" (5 MiB for each and 16 besides), or fewer workers."
+  }
 }
 
 variable "components" {
