@@ -7,6 +7,7 @@
 //! - every request was legal under the protocol.
 //!
 //! Half of them are content that can be had again from any offset, half are streams, which come once.
+//! Of the content, every second one goes over a session that was opened ahead, if its size allows that.
 //!
 //! Each upload follows from a seed and its number. `MODEL_SEED` and `MODEL_ONLY` replay one,
 //! `MODEL_UPLOADS` says how many there are (`make soak`: 100,000).
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gcs_uploader::content::{ByteSize, Content as _, Crc32c, RandomContent, Seed};
 use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target};
-use gcs_uploader::gcs::{ErrorKind, UploadError, Uploaded, Window};
+use gcs_uploader::gcs::{ErrorKind, UploadError, Uploaded, Uploader as _, Window};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 use support::engine;
@@ -114,14 +115,26 @@ impl Trial {
     }
 
     fn run(&self, rig: &mut Rig) -> &'static str {
-        let name = format!("object-{}", self.number);
-        let content = RandomContent::new(Seed::new(self.number.into()), self.size);
+        let prepared = match self.number % 2 {
+            0 if self.stream.is_none() => {
+                engine::client_and_prepared(rig.emulator.addr(), self.size)
+            }
+            _ => None,
+        };
+        let (name, content) = match &prepared {
+            Some((_, file)) => (file.object().name.clone(), file.content().clone()),
+            None => (
+                format!("object-{}", self.number),
+                RandomContent::new(Seed::new(self.number.into()), self.size),
+            ),
+        };
         let faults = rig.emulator.faults();
         faults.forget();
         self.rules.iter().cloned().for_each(|rule| faults.order(rule));
-        let outcome = match &self.stream {
-            None => engine::upload_content(&rig.client, &name, &content, &()),
-            Some(stream) => stream.upload(rig, &name, &content),
+        let outcome = match (&self.stream, &prepared) {
+            (None, None) => engine::upload_content(&rig.client, &name, &content, &()),
+            (None, Some((client, file))) => client.upload_prepared(file, engine::DEADLINE, &()),
+            (Some(stream), _) => stream.upload(rig, &name, &content),
         };
         faults.clear();
         let verdict = self.judge(rig, &name, &content, &outcome);

@@ -10,17 +10,17 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
-use crate::gcs::Window;
+use crate::gcs::{Ahead, Client, Window};
 use crate::server::access::Access;
 use crate::server::signals::stop_on_signals;
-use crate::server::{Config, Server};
+use crate::server::{CONTENT_TYPE, Config, Server};
 use crate::telemetry::Metrics;
 
 use super::logging::Logging;
 use super::storage::Storage;
 use super::{Failure, settings};
 
-/// Run the server: GET /api/health, GET /api/ready, POST /api/upload, POST /api/upload-random, GET
+/// Run the server: POST /api/upload, POST /api/upload-random, GET /api/health, /api/ready and
 /// /metrics
 #[derive(Args)]
 pub(super) struct Serve {
@@ -61,6 +61,17 @@ pub(super) struct Serve {
         value_parser = settings::queue_depth
     )]
     queue_depth: usize,
+
+    /// How many sessions are opened ahead of uploads, which then cost one round trip to Cloud Storage
+    /// and not two; each that nobody uses costs it a request; 0 opens none
+    #[arg(
+        long,
+        env = "READY_SESSIONS",
+        value_name = "N",
+        default_value = "0",
+        value_parser = settings::ready_sessions
+    )]
+    ready_sessions: usize,
 
     /// How many clients may be connected at a time; each costs a thread and a descriptor
     #[arg(
@@ -200,15 +211,30 @@ impl Serve {
         })
     }
 
+    /// The client, with as many threads for sessions ahead as can be of use: one for each upload
+    /// that uses one.
+    fn client(&self, openers: usize, metrics: &Arc<Metrics>) -> Result<Client, Failure> {
+        let bucket = self.storage.client_bucket(self.workers.get() + openers)?;
+        let (sessions, crew) = (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
+        let (Some(sessions), Some(crew)) = (sessions, crew) else { return Ok(Client::new(bucket)) };
+        let prefix = self.storage.object_prefix.clone();
+        let ahead = Ahead { sessions, crew, prefix, content_type: CONTENT_TYPE.to_owned() };
+        Client::with_sessions_ahead(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
+            Failure::Runtime(format!("no threads for READY_SESSIONS (--ready-sessions): {error}"))
+        })
+    }
+
     fn serve(self) -> Result<ExitCode, Failure> {
         self.storage.check_credentials()?;
         let access = self.access()?;
-        let client = self.storage.client(self.workers.get())?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let openers = self.ready_sessions.min(self.workers.get());
+        let client = self.client(openers, &metrics)?;
         let config = Config {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             workers: self.workers,
+            openers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
             upload_size: self.upload_size,

@@ -56,6 +56,14 @@ pub(super) fn queue_depth(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of sessions; 0 is none.
+pub(super) fn ready_sessions(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(sessions) if sessions <= 4096 => Ok(sessions),
+        _ => Err(format!("{:?} is no number of sessions: write 0 to 4096", shortened(text))),
+    }
+}
+
 /// A number of connections.
 pub(super) fn max_connections(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse::<NonZeroUsize>() {
@@ -112,8 +120,10 @@ mod tests {
     fn counts_are_bounded() {
         assert_eq!(workers("4096").map(NonZeroUsize::get), Ok(4096));
         assert_eq!(queue_depth("0"), Ok(0));
+        assert_eq!((ready_sessions("0"), ready_sessions("4096")), (Ok(0), Ok(4096)));
         for text in ["0", "4097", "-1", "", "many"] {
             assert!(workers(text).is_err(), "{text:?}");
+            assert!(text == "0" || ready_sessions(text).is_err(), "{text:?}");
         }
         for text in ["65537", "-1", "", "1e3"] {
             assert!(queue_depth(text).is_err(), "{text:?}");

@@ -88,14 +88,19 @@ impl Storage {
 
     /// The client, with a connection for each of `uploads` at a time.
     pub(super) fn client(&self, uploads: usize) -> Result<Client, Failure> {
-        Ok(Client::new(Bucket {
+        self.client_bucket(uploads).map(Client::new)
+    }
+
+    /// The client's bucket, with this many connections that are kept.
+    pub(super) fn client_bucket(&self, connections: usize) -> Result<Bucket, Failure> {
+        Ok(Bucket {
             endpoint: self.endpoint()?,
             name: self.bucket()?,
             retry: Retry::default(),
             tokens: self.tokens().map_err(|error| Failure::Runtime(error.to_string()))?,
-            transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(uploads))),
+            transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(connections))),
             timing: Arc::new(SystemTiming::default()),
-        }))
+        })
     }
 
     /// Credentials that are named must be such, before anything begins.

@@ -13,7 +13,7 @@ mod source;
 pub use crc::Crc32c;
 pub use file::FileContent;
 pub use name::{ClientNameError, ObjectPrefix, ObjectPrefixError};
-pub use random::{RandomContent, Seed};
+pub use random::{CHECKSUM_SETTLED, RandomContent, Seed};
 pub use size::{ByteSize, ByteSizeError};
 pub use source::Source;
 

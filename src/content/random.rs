@@ -26,6 +26,8 @@ use super::{Content, Crc32c};
 const BLOCK: usize = 128 << 10;
 /// How many bytes at the end of a file set its checksum.
 const TAIL: usize = 4;
+/// From this many bytes on, a file's checksum follows from its seed alone.
+pub const CHECKSUM_SETTLED: u64 = TAIL as u64;
 /// The Castagnoli polynomial, reflected (RFC 3720, section 12.1).
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
@@ -50,7 +52,11 @@ impl Seed {
         u128::from_str_radix(text, 16).ok().filter(|_| digits).map(Self)
     }
 
-    /// The checksum of every file of four bytes or more that is made from this seed.
+    /// The checksum of every file of [`CHECKSUM_SETTLED`] bytes or more that is made from this seed.
+    pub fn crc32c(self) -> Crc32c {
+        Crc32c::new(self.checksum())
+    }
+
     fn checksum(self) -> u32 {
         (mix(self.high() ^ mix(!self.low())) >> 32) as u32
     }
@@ -304,7 +310,8 @@ mod tests {
     #[test]
     fn the_checksum_is_known_before_the_size() {
         let of_size = |size| RandomContent::new(Seed::new(9), size).crc32c();
-        assert_eq!(of_size(4), of_size(1 << 40));
+        assert_eq!(of_size(CHECKSUM_SETTLED), of_size(1 << 40));
+        assert_eq!(of_size(CHECKSUM_SETTLED), Seed::new(9).crc32c());
         assert_ne!(of_size(4), RandomContent::new(Seed::new(10), 4).crc32c());
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tiny_http::{Method, Request};
 use url::form_urlencoded;
 
@@ -101,6 +101,16 @@ impl Head {
             .iter()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// What the `X-Goog-Meta-…` headers say
+    /// (<https://docs.cloud.google.com/storage/docs/json_api/v1/parameters#xgoogmeta>).
+    pub(super) fn custom_metadata(&self) -> Map<String, Value> {
+        let custom = |(field, value): &(String, String)| {
+            let field = field.to_ascii_lowercase();
+            Some((field.strip_prefix("x-goog-meta-")?.to_owned(), value.as_str().into()))
+        };
+        self.headers.iter().filter_map(custom).collect()
     }
 
     /// The start of every URL that is handed out.

@@ -78,6 +78,12 @@ impl Description {
         };
         Ok((description, announced))
     }
+
+    /// With this custom metadata besides; where a key is the same, it counts.
+    pub(super) fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata.extend(metadata);
+        self
+    }
 }
 
 fn custom_metadata(metadata: &Value) -> Result<Map<String, Value>, ApiError> {

@@ -1,16 +1,19 @@
 //! One bucket, and the single requests that are made to it: looking at an object, deleting it,
-//! cancelling a session.
+//! opening a session ahead, cancelling one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::debug;
 
+use crate::content::Crc32c;
+
 use super::credentials::TokenSource;
 use super::message::gcs_message;
+use super::session::Session;
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport};
-use super::{Endpoint, Object};
+use super::{Endpoint, NewObject, Object};
 
 /// How requests are made again.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,40 @@ impl Bucket {
             status => {
                 Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&answer.body)))
             }
+        }
+    }
+
+    /// Opens a session for an object whose size is not known yet; not repeated.
+    ///
+    /// # Errors
+    /// What was tried and what came, for a person.
+    pub(super) fn open(
+        &self,
+        object: &NewObject,
+        crc32c: Crc32c,
+        timeout: Duration,
+    ) -> Result<Session, String> {
+        let tried = format!("POST {}/upload/storage/v1/b/{}/o", self.endpoint, self.name);
+        let failed = |what: String| format!("{tried}: {what}");
+        let token = self.tokens.token(timeout).map_err(|error| failed(error.to_string()))?;
+        let mut headers = vec![
+            ("content-type", "application/json; charset=utf-8".to_owned()),
+            ("x-upload-content-type", object.content_type.clone()),
+        ];
+        headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
+        let url = self.endpoint.start(&self.name, &object.name);
+        let metadata = object.to_json(Some(crc32c));
+        let body = Body::Bytes(metadata.as_bytes());
+        let request =
+            Request { method: Method::Post, url: &url, headers, body, timeout, urgent: false };
+        let answer =
+            self.transport.exchange(&request).map_err(|error| failed(error.to_string()))?;
+        match (answer.status, answer.location) {
+            (200 | 201, Some(location)) => {
+                self.endpoint.session(&location).map_err(|error| failed(error.to_string()))
+            }
+            (200 | 201, None) => Err(failed("answered without a Location".to_owned())),
+            (status, _) => Err(failed(format!("answered {status}: {}", gcs_message(&answer.body)))),
         }
     }
 

@@ -1,28 +1,52 @@
 //! The uploader that everybody else sees.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::content::{Content, Source};
+use crate::telemetry::Metrics;
 
 use super::bucket::Bucket;
+use super::ready::ReadySessions;
 use super::upload::{Cargo, Tally, Upload};
-use super::{ErrorKind, NewObject, Observer, UploadError, Uploaded, Uploader, Window};
+use super::{
+    Ahead, ErrorKind, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window,
+};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
+/// How long cancelling the sessions may take that were opened ahead.
+const CANCELLING: Duration = Duration::from_secs(5);
 
 /// A client of one bucket; shared by all the threads that upload.
 pub struct Client {
     bucket: Bucket,
     /// The last refusal that was not about a single object.
     refusal: Mutex<Option<(Instant, String)>>,
+    ahead: Option<Arc<ReadySessions>>,
 }
 
 impl Client {
     /// A client that has not asked anything yet.
     pub fn new(bucket: Bucket) -> Self {
-        Self { bucket, refusal: Mutex::default() }
+        Self { bucket, refusal: Mutex::default(), ahead: None }
+    }
+
+    /// As [`new`](Self::new), with sessions that are opened ahead of uploads, from the first upload
+    /// on that asks for a [prepared](Uploader::prepared) file.
+    ///
+    /// # Errors
+    /// When there are no threads for it.
+    pub fn with_sessions_ahead(
+        bucket: Bucket,
+        ahead: Ahead,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let sessions = Arc::new(ReadySessions::new(bucket.clone(), ahead, metrics));
+        sessions.start_crew()?;
+        Ok(Self { bucket, refusal: Mutex::default(), ahead: Some(sessions) })
     }
 
     /// Its bucket.
@@ -78,6 +102,28 @@ impl Uploader for Client {
         self.run(object, Cargo::parts(source, window), timeout, observer)
     }
 
+    fn prepared(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<Prepared> {
+        self.ahead.as_ref()?.take(metadata, size)
+    }
+
+    fn upload_prepared(
+        &self,
+        file: &Prepared,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        let tally = Tally::new(observer);
+        let outcome = Upload::prepared(&self.bucket, file, timeout, &tally).run();
+        self.note(&outcome);
+        outcome
+    }
+
+    fn prepare_no_more(&self) {
+        if let Some(sessions) = &self.ahead {
+            sessions.close(CANCELLING);
+        }
+    }
+
     fn interrupt(&self) {
         self.bucket.timing.interrupt();
         self.bucket.tokens.interrupt();
@@ -99,5 +145,13 @@ impl Uploader for Client {
 
     fn token_expiry(&self) -> Option<SystemTime> {
         self.bucket.tokens.status().ok().flatten()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(sessions) = &self.ahead {
+            sessions.abandon();
+        }
     }
 }

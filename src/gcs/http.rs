@@ -30,8 +30,8 @@ pub struct HttpConfig {
     pub connections: usize,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
-    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. It is
-    /// noticed after twice this time at the latest.
+    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
+    /// that begins while an answer is awaited is noticed after twice this time at the latest.
     pub stall_timeout: Duration,
 }
 

@@ -16,6 +16,7 @@ pub mod http;
 mod message;
 mod object;
 mod observer;
+mod ready;
 #[cfg(test)]
 mod script;
 mod session;
@@ -31,8 +32,10 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
+pub use ready::{Ahead, Prepared};
 pub use window::{Window, WindowError};
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::content::{Content, Source};
@@ -86,6 +89,30 @@ pub trait Uploader: Send + Sync {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError>;
+
+    /// A random file of `size` bytes whose session is open already, if there is one at hand, for
+    /// [`upload_prepared`](Self::upload_prepared). Its object has this metadata, whose keys and
+    /// values must be fit for a header field, and its seed. Does not block.
+    fn prepared(&self, _metadata: &BTreeMap<String, String>, _size: u64) -> Option<Prepared> {
+        None
+    }
+
+    /// As [`upload`](Self::upload): should the session be of no use, with another one.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    fn upload_prepared(
+        &self,
+        file: &Prepared,
+        timeout: Duration,
+        observer: &dyn Observer,
+    ) -> Result<Uploaded, UploadError> {
+        self.upload(file.object(), file.content(), timeout, observer)
+    }
+
+    /// Prepares no more files, and cancels the sessions of those that are prepared, within seconds.
+    /// Uploads go on.
+    fn prepare_no_more(&self) {}
 
     /// Ends the uploads that are under way, in whatever threads: each cancels its session and
     /// returns [`ErrorKind::Interrupted`] within seconds, or once its source has returned. So does

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::content::{ByteSize, Content, RandomContent, Seed, Source};
 
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
+use super::ready::{Prepared, Ready};
+use super::session::Session;
 use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
 use super::{
@@ -65,8 +67,12 @@ pub(super) fn status(status: u16) -> Reaction {
     Reaction { takes: u64::MAX, outcome: Ok(answer), interrupts: false }
 }
 
+fn session_uri() -> String {
+    format!("http://gcs.test/upload/x?upload_id={SECRET}")
+}
+
 pub(super) fn opened() -> Reaction {
-    status(200).location(Some(&format!("http://gcs.test/upload/x?upload_id={SECRET}")))
+    status(200).location(Some(&session_uri()))
 }
 
 pub(super) fn persisted(bytes: u64) -> Reaction {
@@ -101,13 +107,27 @@ pub(super) struct Play {
     script: VecDeque<(String, Reaction)>,
     tokens: Arc<Tokens>,
     timeout: Duration,
+    ahead: Option<(&'static str, &'static str)>,
     stream: Option<Stream>,
 }
 
 /// A request as it came: its header fields and its body, but for the content.
 pub(super) struct Seen {
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+}
+
+impl Seen {
+    /// A header field's value.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let field = self.headers.iter().find(|(field, _)| field == name);
+        field.map(|(_, value)| value.as_str())
+    }
+
+    /// The body, which is JSON.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
 }
 
 /// What came of a [`Play`].
@@ -131,6 +151,7 @@ impl Play {
             script: VecDeque::new(),
             tokens: Arc::new(Tokens::none()),
             timeout: Duration::from_secs(300),
+            ahead: None,
             stream: None,
         }
     }
@@ -180,6 +201,12 @@ impl Play {
         self
     }
 
+    /// With a session that was opened ahead, and metadata that was not known then.
+    pub(super) fn with_session_ahead(mut self, key: &'static str, value: &'static str) -> Self {
+        self.ahead = Some((key, value));
+        self
+    }
+
     /// The next request must be this one, and gets this reaction.
     pub(super) fn on(mut self, request: &str, reaction: Reaction) -> Self {
         self.script.push_back((request.to_owned(), reaction));
@@ -212,7 +239,46 @@ impl Play {
     }
 
     /// Uploads, and checks that the script was played to its end.
-    pub(super) fn run(self) -> Outcome {
+    pub(super) fn run(mut self) -> Outcome {
+        let (content, timeout) = (self.content.clone(), self.timeout);
+        let (ahead, stream) = (self.ahead, self.stream.take());
+        let theatre = self.opens();
+        let client = Client::new(theatre.bucket.clone());
+        let object = NewObject {
+            name: "name".into(),
+            content_type: "text/plain".into(),
+            metadata: Default::default(),
+        };
+        let mut read = 0;
+        let result = match (&stream, ahead) {
+            (None, None) => client.upload(&object, &content, timeout, &()),
+            (None, Some((key, value))) => {
+                let session = Session::new(session_uri());
+                let opened = theatre.timing.now();
+                let ready = Ready { object, seed: content.seed(), session, opened };
+                let metadata = [(key.to_owned(), value.to_owned())].into();
+                let file = Prepared::new(ready, &metadata, content.size());
+                client.upload_prepared(&file, timeout, &())
+            }
+            (Some(stream), _) => {
+                let timing = &theatre.timing;
+                let mut source = Once { content: &content, stream, timing, read: 0 };
+                let window = stream.window;
+                let result = client.upload_stream(&object, &mut source, window, timeout, &());
+                read = source.read;
+                result
+            }
+        };
+        if let Err(error) = &result {
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
+        }
+        let pauses = theatre.timing.pauses.lock().unwrap().clone();
+        let renewals = theatre.tokens.renewals.lock().unwrap().to_owned();
+        Outcome { requests: theatre.closes(&result), result, pauses, renewals, read }
+    }
+
+    /// The bucket in which the script is played, for what is no upload.
+    pub(super) fn opens(self) -> Theatre {
         let timing = Arc::new(VirtualTiming::default());
         let stage = Arc::new(Stage {
             script: Mutex::new(self.script),
@@ -220,39 +286,15 @@ impl Play {
             timing: timing.clone(),
         });
         let second = Duration::from_secs(1);
-        let client = Client::new(Bucket {
+        let bucket = Bucket {
             endpoint: Endpoint::emulator("gcs.test").unwrap(),
             name: "bucket".into(),
             retry: Retry { initial_wait: second, longest_wait: 8 * second },
             transport: stage.clone(),
             tokens: self.tokens.clone(),
             timing: timing.clone(),
-        });
-        let object = NewObject {
-            name: "name".into(),
-            content_type: "text/plain".into(),
-            metadata: Default::default(),
         };
-        let mut read = 0;
-        let result = match &self.stream {
-            None => client.upload(&object, &self.content, self.timeout, &()),
-            Some(stream) => {
-                let mut source = Once { content: &self.content, stream, timing: &timing, read: 0 };
-                let window = stream.window;
-                let result = client.upload_stream(&object, &mut source, window, self.timeout, &());
-                read = source.read;
-                result
-            }
-        };
-        let left: Vec<_> = stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
-        assert!(left.is_empty(), "never asked: {left:?}; came to {result:?}");
-        if let Err(error) = &result {
-            assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
-        }
-        let pauses = timing.pauses.lock().unwrap().clone();
-        let renewals = self.tokens.renewals.lock().unwrap().to_owned();
-        let requests = std::mem::take(&mut *stage.requests.lock().unwrap());
-        Outcome { result, pauses, renewals, requests, read }
+        Theatre { bucket, stage, timing, tokens: self.tokens }
     }
 
     pub(super) fn uploads(self) -> (Uploaded, Vec<Duration>) {
@@ -262,6 +304,28 @@ impl Play {
 
     pub(super) fn fails(self) -> UploadError {
         self.run().result.expect_err("the upload fails")
+    }
+}
+
+/// A bucket, and the script behind it.
+pub(super) struct Theatre {
+    pub(super) bucket: Bucket,
+    stage: Arc<Stage>,
+    timing: Arc<VirtualTiming>,
+    tokens: Arc<Tokens>,
+}
+
+impl Theatre {
+    /// Time passes in which nothing is done.
+    pub(super) fn passes(&self, time: Duration) {
+        *self.timing.elapsed.lock().unwrap() += time;
+    }
+
+    /// Checks that the script was played to its end; the requests that were made.
+    pub(super) fn closes(&self, came_to: &impl std::fmt::Debug) -> Vec<Seen> {
+        let left: Vec<_> = self.stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
+        assert!(left.is_empty(), "never asked: {left:?}; came to {came_to:?}");
+        std::mem::take(&mut *self.stage.requests.lock().unwrap())
     }
 }
 
@@ -330,7 +394,8 @@ impl Transport for Stage {
                 }
             }
         }
-        let headers = request.headers.clone();
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        let headers = request.headers.iter().map(owned).collect();
         self.requests.lock().unwrap().push(Seen { headers, body });
         if reaction.interrupts {
             self.timing.interrupt();

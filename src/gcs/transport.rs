@@ -56,7 +56,7 @@ pub struct Request<'a> {
     /// Its URL. May hold a secret in its query.
     pub url: &'a str,
     /// Its header fields, but for those that follow from the body. May hold a token.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'a str, String)>,
     /// Its body.
     pub body: Body<'a>,
     /// How long it may take, from resolving the name to the answer's last byte.

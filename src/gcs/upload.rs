@@ -11,6 +11,8 @@
 //!                                └─────────────── 308: offset ───────┘
 //! ```
 //!
+//! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
+//!
 //! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
 //! request; or a stream, part by part, of which no more than the part at hand can be sent again.
 //! [`State::Fill`] has the bytes at hand that are sent next.
@@ -33,6 +35,7 @@ use super::backoff::{BackOff, retry_after};
 use super::bucket::Bucket;
 use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
+use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
@@ -114,6 +117,8 @@ pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
     cargo: Cargo<'c>,
+    /// The file whose session was opened ahead, as long as that session is in use.
+    ahead: Option<&'a Prepared>,
     tally: &'a Tally<'a>,
     began: Instant,
     timeout: Duration,
@@ -130,6 +135,20 @@ pub(super) struct Upload<'a, 'c> {
     last_fault: Option<String>,
 }
 
+impl<'a> Upload<'a, 'a> {
+    /// As [`new`](Self::new), for a file whose session is open already.
+    pub(super) fn prepared(
+        bucket: &'a Bucket,
+        file: &'a Prepared,
+        timeout: Duration,
+        tally: &'a Tally<'a>,
+    ) -> Self {
+        let ahead = Some(file);
+        let cargo = Cargo::Whole(file.content());
+        Self { ahead, ..Self::new(bucket, file.object(), cargo, timeout, tally) }
+    }
+}
+
 impl<'a, 'c> Upload<'a, 'c> {
     pub(super) fn new(
         bucket: &'a Bucket,
@@ -143,6 +162,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             bucket,
             object,
             cargo,
+            ahead: None,
             tally,
             began,
             timeout,
@@ -160,7 +180,10 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = State::Start;
+        let mut state = match self.ahead {
+            Some(file) => State::Fill(file.session().clone(), 0),
+            None => State::Start,
+        };
         loop {
             let session = state.session().cloned();
             let next = match state {
@@ -265,7 +288,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         let headers = self.transfer_headers(content_range(offset, extent));
         self.tally.begin(offset, extent.total);
         let body = self.cargo.body(offset, self.tally);
-        match self.request(Step::Send, Method::Put, session.uri(), headers, body)? {
+        match self.request_of_session(Step::Send, &session, headers, body)? {
             Reply::Success(answer) => self.finished(Step::Send, session, &answer),
             Reply::Persisted(persisted) => self.continued(session, persisted),
             Reply::SessionGone => self.start_over(Step::Send),
@@ -275,9 +298,11 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// What goes with every request that could finish the object: the checksum of a stream, which
-    /// is known by then, so that Cloud Storage refuses to make an object of other bytes.
-    fn transfer_headers(&self, content_range: String) -> Vec<(&'static str, String)> {
+    /// is known by then, so that Cloud Storage refuses to make an object of other bytes; and what was
+    /// not known yet when the session was opened ahead.
+    fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
+        headers.extend(self.ahead.into_iter().flat_map(Prepared::late));
         let checksum = self.cargo.checksum_afterwards();
         headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
         headers
@@ -301,7 +326,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
         let headers = self.transfer_headers(status_query(self.cargo.extent()));
-        match self.request(Step::Query, Method::Put, session.uri(), headers, Body::Empty)? {
+        match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
             Reply::Success(answer) => self.finished(Step::Query, session, &answer),
             Reply::Persisted(persisted) => {
                 if persisted > 0 && self.cargo.extent().total == Some(persisted) {
@@ -326,8 +351,30 @@ impl<'a, 'c> Upload<'a, 'c> {
         State::Fill(session, self.persisted)
     }
 
+    /// Makes a request to a session. One that was opened ahead may have been refused for what has
+    /// changed since, so a refusal there counts as its end, and a start finds out what it means.
+    fn request_of_session(
+        &self,
+        step: Step,
+        session: &Session,
+        headers: Vec<(&str, String)>,
+        body: Body<'_>,
+    ) -> Result<Reply, Failure> {
+        match self.request(step, Method::Put, session.uri(), headers, body) {
+            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+                debug!("{}: {}", self.object.name, failure.message);
+                Ok(Reply::SessionGone)
+            }
+            other => other,
+        }
+    }
+
     /// The session is no more, and what it had is lost.
     fn start_over(&mut self, step: Step) -> Next {
+        if self.ahead.take().is_some() {
+            // Nothing that went wrong: it was an attempt to save the start.
+            return Ok(self.start_after_all());
+        }
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
         let begin = self.cargo.begin();
@@ -342,6 +389,14 @@ impl<'a, 'c> Upload<'a, 'c> {
         self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
         self.note_persisted(0);
         Ok(State::Start)
+    }
+
+    /// Begins as any other upload, at once.
+    fn start_after_all(&mut self) -> State {
+        self.retried += 1;
+        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
+        self.note_persisted(0);
+        State::Start
     }
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
@@ -452,7 +507,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         step: Step,
         method: Method,
         url: &str,
-        mut headers: Vec<(&'static str, String)>,
+        mut headers: Vec<(&str, String)>,
         body: Body<'_>,
     ) -> Result<Reply, Failure> {
         if self.bucket.timing.interrupted() {
@@ -602,12 +657,15 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn out_of_time(&self) -> Failure {
-        let given = self.timeout;
+        let what = match self.cargo.begin() {
+            0 => "not finished".to_owned(),
+            begin => format!("the part from byte {begin} on was not finished"),
+        };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
             None => String::new(),
         };
-        let message = format!("not finished within {given:?}{last}");
+        let message = format!("{what} within {:?}{last}", self.timeout);
         let hint = "look at the network between here and Cloud Storage, or raise UPLOAD_TIMEOUT";
         Failure { hint: Some(hint.into()), ..Failure::new(ErrorKind::TimedOut, message) }
     }

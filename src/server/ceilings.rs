@@ -8,7 +8,8 @@ use super::relay;
 /// tiny_http holds two descriptors of a stream, and the relay one.
 const PER_STREAM: usize = 3;
 
-/// A connection to Cloud Storage, one to replace it, and what resolving its name takes.
+/// A connection to Cloud Storage, one to replace it, and what resolving its name takes: for each
+/// thread that talks to it.
 const PER_WORKER: usize = 4;
 
 /// Standard streams, listening sockets, signals, credentials, and some to spare.
@@ -22,13 +23,14 @@ const FEWEST: usize = 8;
 pub(super) fn connections(config: &Config) -> usize {
     let wanted = config.max_connections.get();
     let uploads = config.workers.get().saturating_add(config.queue_depth);
+    let talkers = config.workers.get().saturating_add(config.openers);
     let allowed = raise_descriptors();
-    let fitting = fitting(allowed, wanted, uploads, config.workers.get());
+    let fitting = fitting(allowed, wanted, uploads, talkers);
     if fitting < wanted {
         log::warn!(
             "{allowed} descriptors (ulimit -n) are too few for MAX_CONNECTIONS {wanted}, WORKERS and \
              QUEUE_DEPTH: taking {fitting} connections at most; {} would do",
-            needed(wanted, uploads, config.workers.get())
+            needed(wanted, uploads, talkers)
         );
     }
     fitting
@@ -47,20 +49,20 @@ fn raise_descriptors() -> usize {
     allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX)
 }
 
-fn needed(connections: usize, uploads: usize, workers: usize) -> usize {
+fn needed(connections: usize, uploads: usize, talkers: usize) -> usize {
     let streams = relay::streams_for(uploads, connections);
     let others = super::door::TURNED_AWAY + OTHERS;
     connections
         .saturating_add(streams.saturating_mul(PER_STREAM))
-        .saturating_add(workers.saturating_mul(PER_WORKER))
+        .saturating_add(talkers.saturating_mul(PER_WORKER))
         .saturating_add(others)
 }
 
-fn fitting(allowed: usize, wanted: usize, uploads: usize, workers: usize) -> usize {
+fn fitting(allowed: usize, wanted: usize, uploads: usize, talkers: usize) -> usize {
     let fewest = FEWEST.min(wanted);
     let mut fitting = wanted;
-    while fitting > fewest && needed(fitting, uploads, workers) > allowed {
-        let beyond = needed(fitting, uploads, workers) - allowed;
+    while fitting > fewest && needed(fitting, uploads, talkers) > allowed {
+        let beyond = needed(fitting, uploads, talkers) - allowed;
         // Fewer connections may take fewer streams, too: so not all at once.
         fitting = fitting.saturating_sub(beyond.div_ceil(1 + PER_STREAM)).max(fewest);
     }

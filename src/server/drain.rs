@@ -1,6 +1,7 @@
 //! The orderly end: no more is taken in, what was taken in is finished as far as the time goes,
 //! and every client is told.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::face::{Face, draining};
@@ -9,9 +10,25 @@ use super::face::{Face, draining};
 /// resolved or a connection being made is waited for (10 s), and then Cloud Storage is told (9 s).
 const FAREWELL: Duration = Duration::from_secs(20);
 
-/// Drains an intake that is closed: uploads that run or wait may finish within the configured time; in its last quarter
-/// none that still waits is begun; then the rest is interrupted. How many never came to an end.
+/// Drains an intake that is closed. Meanwhile the uploader gives back what it has prepared for
+/// uploads that will not come. How many uploads never came to an end.
 pub(super) fn drain(face: &Face) -> usize {
+    let give_back = || face.guarded(|| face.uploader.prepare_no_more());
+    thread::scope(|scope| {
+        let beside = thread::Builder::new().name("giving-back".to_owned());
+        let beside = beside.spawn_scoped(scope, give_back);
+        let unfinished = finish_uploads(face);
+        if let Err(error) = beside {
+            log::debug!("no thread for giving back what was prepared: {error}");
+            give_back();
+        }
+        unfinished
+    })
+}
+
+/// Uploads that run or wait may finish within the configured time; in its last quarter none that
+/// still waits is begun; then the rest is interrupted. How many never came to an end.
+fn finish_uploads(face: &Face) -> usize {
     let began = Instant::now();
     let timeout = face.config.drain_timeout;
     if face.intake.wait_until_idle(began + timeout * 3 / 4) > 0 {

@@ -29,6 +29,7 @@ fn config() -> Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         metrics_listen: None,
         workers: NonZeroUsize::MIN,
+        openers: 0,
         queue_depth: 1,
         max_connections: NonZeroUsize::MIN,
         upload_size: ByteSize::mebibytes(1),

@@ -75,6 +75,7 @@ use intake::Intake;
 use metrics_door::MetricsDoor;
 use queue::Queue;
 use route::Offer;
+pub use upload::CONTENT_TYPE;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -86,6 +87,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// How many uploads run at once.
     pub workers: NonZeroUsize,
+    /// How many threads of the uploader talk to Cloud Storage beside the workers.
+    pub openers: usize,
     /// How many uploads may wait for a worker. With 0, one is taken only if a worker is idle.
     pub queue_depth: usize,
     /// How many clients may be connected at once. Fewer, if the process may not have as many

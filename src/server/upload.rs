@@ -17,12 +17,15 @@ use super::order::Order;
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
 use crate::content::{RandomContent, Seed};
-use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, Prepared, UploadError, Uploaded};
 use crate::telemetry::Metrics;
 
 /// How soon a client should come back whose upload was interrupted: by then another instance
 /// has taken over.
 const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// The media type of random files.
+pub const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// All but the characters that RFC 3986 calls unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -60,15 +63,62 @@ impl<'a> Created<'a> {
     }
 }
 
+/// A random file that is to be uploaded.
+enum File {
+    /// One that was not thought of before.
+    New(NewObject, RandomContent),
+    Prepared(Prepared),
+}
+
+impl File {
+    /// A prepared one if there is one, and the order does not say which it must be.
+    fn of(face: &Face, id: &RequestId, order: &Order) -> Self {
+        let (mut metadata, size) = (origin(id, order), order.size.as_u64());
+        let prepared = match order.key {
+            Some(_) => None,
+            None => face.uploader.prepared(&metadata, size),
+        };
+        if let Some(file) = prepared {
+            return Self::Prepared(file);
+        }
+        let (name, seed) = identity(&face.config, order);
+        metadata.insert("seed".to_owned(), seed.to_string());
+        let object = NewObject { name, content_type: CONTENT_TYPE.to_owned(), metadata };
+        Self::New(object, RandomContent::new(seed, size))
+    }
+
+    fn object(&self) -> &NewObject {
+        match self {
+            Self::New(object, _) => object,
+            Self::Prepared(file) => file.object(),
+        }
+    }
+
+    fn content(&self) -> &RandomContent {
+        match self {
+            Self::New(_, content) => content,
+            Self::Prepared(file) => file.content(),
+        }
+    }
+
+    fn upload(&self, face: &Face, observer: &dyn Observer) -> Result<Uploaded, UploadError> {
+        let timeout = face.config.upload_timeout;
+        match self {
+            Self::New(object, content) => face.uploader.upload(object, content, timeout, observer),
+            Self::Prepared(file) => face.uploader.upload_prepared(file, timeout, observer),
+        }
+    }
+}
+
 /// Uploads what was ordered. A panic below is an answer too, and costs no worker.
 pub(super) fn run(face: &Face, id: &RequestId, order: &Order) -> Reply {
-    let (name, seed) = identity(&face.config, order);
-    let content = RandomContent::new(seed, order.size.as_u64());
-    let object = new_object(name, id, order, seed);
+    let file = File::of(face, id, order);
+    let object = file.object();
+    let seed = file.content().seed();
     let began = Instant::now();
     let uploading = AssertUnwindSafe(|| {
         let observer = Watcher { metrics: &face.metrics, id, name: &object.name };
-        face.uploader.upload(&object, &content, face.config.upload_timeout, &observer)
+        file.upload(face, &observer)
     });
     match panic::catch_unwind(uploading) {
         Ok(Ok(uploaded)) => Ok(stored(face, id, order, seed, &uploaded)),
@@ -89,18 +139,11 @@ fn identity(config: &Config, order: &Order) -> (String, Seed) {
     }
 }
 
-fn new_object(name: String, id: &RequestId, order: &Order, seed: Seed) -> NewObject {
+/// What the object says about the request, fit for a header field.
+fn origin(id: &RequestId, order: &Order) -> BTreeMap<String, String> {
     let caller = order.caller.as_ref().map(|caller| ("uploaded-by", caller.to_string()));
-    let metadata = [("seed", seed.to_string()), ("request-id", id.to_string())];
-    NewObject {
-        name,
-        content_type: "application/octet-stream".to_owned(),
-        metadata: metadata
-            .into_iter()
-            .chain(caller)
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<BTreeMap<_, _>>(),
-    }
+    let origin = [("request-id", id.to_string())].into_iter().chain(caller);
+    origin.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Whether the object was there before: it has bytes, and none of them was sent. Where some were,

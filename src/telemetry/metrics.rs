@@ -74,6 +74,11 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct End {
+    end: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct NoLabels {}
 
 /// Everything that the process counts. One for the process; shared by reference.
@@ -99,6 +104,10 @@ pub struct Metrics {
     stored_bytes: Counter,
     retries: Family<Cause, Counter>,
     resumptions: Family<Cause, Counter>,
+    ready_sessions: Gauge,
+    ready_sessions_ended: Family<End, Counter>,
+    ready_sessions_missed: Counter,
+    ready_sessions_failed: Counter,
     token_expiry: Family<NoLabels, Gauge<f64, AtomicU64>>,
 }
 
@@ -126,10 +135,15 @@ impl Metrics {
             stored_bytes: Counter::default(),
             retries: Family::default(),
             resumptions: Family::default(),
+            ready_sessions: Gauge::default(),
+            ready_sessions_ended: Family::default(),
+            ready_sessions_missed: Counter::default(),
+            ready_sessions_failed: Counter::default(),
             token_expiry: Family::default(),
         };
         metrics.register_server();
         metrics.register_uploads();
+        metrics.register_ready_sessions();
         metrics.registry.register(
             "build",
             "Which build this is",
@@ -213,6 +227,30 @@ impl Metrics {
             "When the access token expires, in Unix time; absent when there is none",
             Unit::Seconds,
             self.token_expiry.clone(),
+        );
+    }
+
+    fn register_ready_sessions(&mut self) {
+        let to = &mut self.registry;
+        to.register(
+            "ready_sessions",
+            "Sessions that were opened ahead and wait for an upload",
+            self.ready_sessions.clone(),
+        );
+        to.register(
+            "ready_sessions_ended",
+            "Sessions opened ahead that an upload used, or that were cancelled unused, by which",
+            self.ready_sessions_ended.clone(),
+        );
+        to.register(
+            "ready_sessions_missed",
+            "Uploads that found no session opened ahead, and opened their own",
+            self.ready_sessions_missed.clone(),
+        );
+        to.register(
+            "ready_sessions_failed",
+            "Sessions that could not be opened ahead",
+            self.ready_sessions_failed.clone(),
         );
     }
 
@@ -316,6 +354,26 @@ impl Metrics {
         self.resumptions.get_or_create(&Cause { cause: cause.to_string() }).inc();
     }
 
+    /// How many sessions wait for an upload.
+    pub fn set_ready_sessions(&self, sessions: usize) {
+        self.ready_sessions.set(level(sessions));
+    }
+
+    /// A session that was opened ahead came to this end, which must come from a short list.
+    pub fn ready_session_ended(&self, end: &'static str) {
+        self.ready_sessions_ended.get_or_create(&End { end }).inc();
+    }
+
+    /// An upload found no session that was opened ahead.
+    pub fn ready_session_missed(&self) {
+        self.ready_sessions_missed.inc();
+    }
+
+    /// A session could not be opened ahead.
+    pub fn ready_session_failed(&self) {
+        self.ready_sessions_failed.inc();
+    }
+
     /// The access token at hand expires then; `None`: there is none, or it never does.
     pub fn set_token_expiry(&self, expiry: Option<SystemTime>) {
         let since_epoch = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -355,6 +413,10 @@ mod tests {
         metrics.sent(1 << 21);
         metrics.retrying("503");
         metrics.resuming("broken");
+        metrics.set_ready_sessions(7);
+        metrics.ready_session_ended("used");
+        metrics.ready_session_missed();
+        metrics.ready_session_failed();
         metrics.set_token_expiry(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
         metrics
     }
@@ -382,6 +444,10 @@ mod tests {
             "gcs_uploader_stored_bytes_total 1048576",
             r#"gcs_uploader_upload_retries_total{cause="503"} 1"#,
             r#"gcs_uploader_upload_resumptions_total{cause="broken"} 1"#,
+            "gcs_uploader_ready_sessions 7",
+            r#"gcs_uploader_ready_sessions_ended_total{end="used"} 1"#,
+            "gcs_uploader_ready_sessions_missed_total 1",
+            "gcs_uploader_ready_sessions_failed_total 1",
             "gcs_uploader_token_expiry_timestamp_seconds{} 1800000000.0",
             r#"gcs_uploader_build_info{version="1.2.3"} 1"#,
             "# EOF",

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use gcs_uploader::content::{Content, RandomContent, Seed, Source};
+use gcs_uploader::content::{CHECKSUM_SETTLED, Content, ObjectPrefix, RandomContent, Seed, Source};
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
 use gcs_uploader::gcs::timing::Timing;
 use gcs_uploader::gcs::{
-    Bucket, Client, Endpoint, NewObject, Observer, Retry, UploadError, Uploaded, Uploader as _,
-    Window,
+    Ahead, Bucket, Client, Endpoint, NewObject, Observer, Prepared, Retry, UploadError, Uploaded,
+    Uploader as _, Window,
 };
+use gcs_uploader::telemetry::Metrics;
 
 /// How long an upload may take, on its own clock.
 pub const DEADLINE: Duration = Duration::from_secs(3600);
@@ -32,6 +34,34 @@ pub fn client(address: SocketAddr) -> Client {
         tokens: Arc::new(NoCredentials),
         timing: Arc::new(Hurry::default()),
     })
+}
+
+/// A client of the store at `address` with a session opened ahead, and with no more than that one:
+/// nothing else happens beside the upload.
+pub fn client_and_prepared(address: SocketAddr, size: u64) -> Option<(Client, Prepared)> {
+    if size < CHECKSUM_SETTLED {
+        return None;
+    }
+    let one = NonZeroUsize::MIN;
+    let ahead = Ahead {
+        sessions: one,
+        crew: one,
+        prefix: ObjectPrefix::default(),
+        content_type: "application/octet-stream".into(),
+    };
+    let bucket = client(address).bucket().clone();
+    let metrics = Arc::new(Metrics::new("test"));
+    let client = Client::with_sessions_ahead(bucket, ahead, metrics).unwrap();
+    let began = Instant::now();
+    let file = loop {
+        match client.prepared(&BTreeMap::new(), size) {
+            Some(file) => break file,
+            None => assert!(began.elapsed() < super::PATIENCE, "no session is opened ahead"),
+        }
+        std::thread::yield_now();
+    };
+    client.prepare_no_more();
+    Some((client, file))
 }
 
 /// An object of this name, without metadata of its own.

@@ -2,13 +2,15 @@
 
 use gcs_uploader::content::{Content as _, RandomContent, Seed};
 use gcs_uploader::emulator::{Action, Break, Config, Emulator, Rule, StoreKind, Target};
-use gcs_uploader::gcs::{Client, UploadError, Uploaded};
+use gcs_uploader::gcs::{Client, UploadError, Uploaded, Window};
 
 use super::engine;
 
 pub struct Rig {
     pub emulator: Emulator,
     pub client: Client,
+    /// The window of uploads whose bytes come once.
+    streamed: Option<Window>,
 }
 
 impl Rig {
@@ -20,7 +22,7 @@ impl Rig {
         })
         .unwrap();
         let client = engine::client(emulator.addr());
-        Self { emulator, client }
+        Self { emulator, client, streamed: None }
     }
 
     /// A rig on which these faults are ordered.
@@ -30,8 +32,25 @@ impl Rig {
         rig
     }
 
+    /// A rig whose uploads are streams.
+    pub fn streamed(mut self) -> Self {
+        self.streamed = Some(Window::DEFAULT);
+        self
+    }
+
     pub fn upload(&self, size: u64) -> Result<Uploaded, UploadError> {
-        engine::upload(&self.client, "object", 1, size)
+        let Some(window) = self.streamed else {
+            return engine::upload(&self.client, "object", 1, size);
+        };
+        let content = RandomContent::new(Seed::new(1), size);
+        let mut source = engine::Once {
+            content: &content,
+            pieces: 64 << 10,
+            announced: None,
+            fails_at: None,
+            read: 0,
+        };
+        engine::upload_stream(&self.client, "object", &mut source, window)
     }
 
     /// The upload succeeds, and exactly its object is there, whole; no fault is left over, and no

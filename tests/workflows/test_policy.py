@@ -137,6 +137,11 @@ def test_ci_runs_for_pull_requests_the_merge_queue_weekly_and_before_every_image
     assert "needs.ci.result == 'success'" in release["jobs"]["publish"]["if"]
 
 
+def test_a_cancelled_run_publishes_nothing():
+    for name, job in WORKFLOWS["release-image.yml"]["jobs"].items():
+        assert "always()" not in job.get("if", ""), name
+
+
 def test_an_image_is_scanned_before_it_is_named_and_signed_and_verified_before_it_is_named_for_people():
     jobs = WORKFLOWS["release-image.yml"]["jobs"]
     names = {job: [step.get("run") or step.get("name") or step["uses"] for step in jobs[job]["steps"]] for job in ("build", "publish")}

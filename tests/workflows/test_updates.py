@@ -39,6 +39,14 @@ def test_nothing_that_names_versions_is_left_out():
     assert RENOVATE["ignorePaths"] == []
 
 
+def test_every_python_package_is_pinned_so_that_an_update_is_a_pull_request():
+    pages = [name for name in TRACKED if re.fullmatch(r"(.*/)?[\w-]*requirements([-.]\w+)?\.txt", name)]
+    assert "tests/requirements.txt" in pages
+    for name in pages:
+        for line in (REPOSITORY / name).read_text().splitlines():
+            assert re.match(r"(#|$|[\w.-]+(\[[\w,-]+\])?==\d)", line), f"{name}: {line}"
+
+
 @pytest.mark.parametrize("manager", RENOVATE["customManagers"], ids=lambda manager: manager["description"])
 def test_an_expression_of_ours_finds_one_version_where_it_looks(manager):
     found = [

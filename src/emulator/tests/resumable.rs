@@ -299,6 +299,18 @@ fn a_matching_precondition_lets_the_object_be_replaced() {
 }
 
 #[test]
+fn custom_metadata_may_come_with_the_final_request() {
+    let emulator = emulator();
+    let metadata = r#"{"metadata": {"seed": "7", "who": "nobody"}}"#;
+    let session = Session::start_with(&emulator, "name=a", &[], metadata);
+    session.put_with(&[("Content-Range", "bytes */*"), ("X-Goog-Meta-Earlier", "1")], b"");
+    let headers = [("Content-Range", "bytes 0-2/3"), ("X-Goog-Meta-Who", "me")];
+    let reply = session.put_with(&headers, b"abc");
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["metadata"], serde_json::json!({"seed": "7", "who": "me"}));
+}
+
+#[test]
 fn wrong_checksums_in_the_metadata_make_no_object() {
     let emulator = emulator();
     for metadata in [

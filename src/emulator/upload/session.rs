@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 
 use super::announce_headers;
 use crate::emulator::checksum::Announced;
@@ -89,6 +90,8 @@ enum Progress {
 
 struct Open {
     staged: Staged,
+    /// Custom metadata that came with the bytes; that of the last request counts.
+    late: Map<String, Value>,
     /// The object's size, once a request has stated it.
     total: Option<u64>,
     announced: Announced,
@@ -132,7 +135,8 @@ impl Session {
                 ApiError::illegal(400, "invalid", "Invalid value for X-Upload-Content-Length.")
             })
         });
-        let open = Open { staged: store.stage(bucket)?, total: None, announced };
+        let late = Map::new();
+        let open = Open { staged: store.stage(bucket)?, late, total: None, announced };
         Ok(Self {
             bucket: bucket.to_owned(),
             description,
@@ -160,6 +164,7 @@ impl Session {
     ) -> Result<Outcome, Failure> {
         if let Progress::Open(open) = &mut *self.progress() {
             announce_headers(&mut open.announced, head)?;
+            open.late = head.custom_metadata();
         }
         let (chunk, total) = match range {
             Some(ContentRange::Query { total }) => return Ok(self.status(store, total)?),
@@ -323,7 +328,7 @@ impl Session {
             )),
             None => store.put(
                 &self.bucket,
-                self.description.clone(),
+                self.description.clone().with_metadata(open.late),
                 open.staged,
                 &open.announced,
                 &self.preconditions,

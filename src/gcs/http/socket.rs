@@ -2,9 +2,8 @@
 //!
 //! - Little waits in the kernel to be sent. What lies there when a connection breaks is lost, and has
 //!   to be made and sent again.
-//! - Neither waiting for an answer nor for room in the send buffer is a stall while the peer still
-//!   takes what lies there. A stall is when nothing of it has moved between two looks, a read's or a
-//!   write's time-out apart.
+//! - Waiting for an answer is no stall while the peer still takes what lies in the send buffer. A
+//!   stall is when nothing of it has moved between two looks, a read's time-out apart.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -112,7 +111,7 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let began = Instant::now();
-        let (mut sent, mut stall) = (0, Stall::default());
+        let mut sent = 0;
         while sent < amount {
             let timeout = left(timeout, began).for_write();
             let limit = limit(timeout)?;
@@ -124,12 +123,6 @@ impl Transport for Socket {
                 Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The kernel wakes nobody for a little room in its buffer.
-                Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerWrite => {
-                    if stall.is_seen(self.on_the_way()) {
-                        return Err(Error::Timeout(timeout.reason));
-                    }
-                }
                 Err(error) => return Err(timed_out(error, timeout.reason)),
             }
         }
@@ -138,7 +131,7 @@ impl Transport for Socket {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let began = Instant::now();
-        let mut stall = Stall::default();
+        let mut on_the_way = None;
         let count = loop {
             let timeout = left(timeout, began).for_read();
             let limit = limit(timeout)?;
@@ -148,7 +141,8 @@ impl Transport for Socket {
             }
             match self.read() {
                 Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
-                    if stall.is_seen(self.on_the_way()) {
+                    let before = on_the_way.replace(self.on_the_way());
+                    if before == on_the_way {
                         return Err(Error::Timeout(timeout.reason));
                     }
                 }
@@ -174,19 +168,6 @@ impl Transport for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(&self.stream.peer_addr().ok()).finish()
-    }
-}
-
-/// Tells a stall from a peer that is merely slow: by what is on the way, look after look.
-#[derive(Debug, Default)]
-struct Stall {
-    last: Option<u64>,
-}
-
-impl Stall {
-    /// Whether nothing of it has moved since the last look.
-    fn is_seen(&mut self, on_the_way: u64) -> bool {
-        self.last.replace(on_the_way) == Some(on_the_way)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state machine, transition by transition, against scripted answers.
 
-use super::super::script::{Play, Seen, breaks, fails, opened, persisted, status};
+use super::super::script::{Play, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
 use crate::content::{Content as _, Crc32c, RandomContent, Seed};
@@ -26,12 +26,11 @@ fn an_upload_is_one_start_and_one_put_of_the_whole() {
 #[test]
 fn cloud_storage_knows_size_type_and_checksum_before_the_first_byte() {
     let outcome = mebibyte().on("start", opened()).done_on(WHOLE).run();
-    let Seen { headers, body } = &outcome.requests[0];
-    assert!(headers.contains(&("x-upload-content-length", "1048576".into())));
-    assert!(headers.contains(&("x-upload-content-type", "text/plain".into())));
-    let metadata: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let start = &outcome.requests[0];
+    assert_eq!(start.header("x-upload-content-length"), Some("1048576"));
+    assert_eq!(start.header("x-upload-content-type"), Some("text/plain"));
     let crc32c = RandomContent::new(Seed::new(1), 1 << 20).crc32c();
-    assert_eq!(metadata["crc32c"], crc32c.to_string());
+    assert_eq!(start.json()["crc32c"], crc32c.to_string());
 }
 
 #[test]
@@ -44,6 +43,83 @@ fn an_empty_object_is_finished_by_an_empty_range() {
 fn a_single_byte_has_a_range_of_its_own() {
     let (uploaded, _) = Play::of(1).on("start", opened()).done_on("put bytes 0-0/1").uploads();
     assert_eq!(uploaded.object.size, 1);
+}
+
+// a session that was opened ahead: send → done
+
+fn ahead() -> Play {
+    mebibyte().with_session_ahead("request-id", "order-7")
+}
+
+#[test]
+fn with_a_session_opened_ahead_an_upload_is_one_put() {
+    let outcome = ahead().done_on(WHOLE).run();
+    let uploaded = outcome.result.unwrap();
+    assert_eq!((uploaded.retried, uploaded.resumed, uploaded.bytes_sent), (0, 0, 1 << 20));
+    assert_eq!(outcome.requests[0].header("x-goog-meta-request-id"), Some("order-7"));
+}
+
+#[test]
+fn a_session_opened_ahead_is_resumed_like_any_other_and_hears_the_rest_each_time() {
+    let play = ahead().on(WHOLE, breaks()).on(QUERY, persisted(512 << 10));
+    let outcome = play.done_on("put bytes 524288-1048575/1048576").run();
+    let uploaded = outcome.result.unwrap();
+    assert_eq!((uploaded.retried, uploaded.resumed), (1, 1));
+    for request in &outcome.requests {
+        assert_eq!(request.header("x-goog-meta-request-id"), Some("order-7"));
+    }
+}
+
+#[test]
+fn a_session_opened_ahead_that_is_gone_or_refused_is_replaced_at_once() {
+    for code in [404, 410, 499, 400, 403, 501] {
+        let play = ahead().on(WHOLE, status(code)).on("start", opened());
+        let outcome = play.done_on(WHOLE).run();
+        let uploaded = outcome.result.unwrap();
+        assert_eq!((uploaded.retried, uploaded.resumed), (1, 0), "{code}");
+        assert!(outcome.pauses.is_empty(), "{code}");
+        let start = &outcome.requests[1];
+        assert_eq!(start.header("x-upload-content-length"), Some("1048576"));
+        assert_eq!(start.json()["metadata"]["request-id"], "order-7");
+        assert_eq!(outcome.requests[2].header("x-goog-meta-request-id"), None);
+    }
+}
+
+#[test]
+fn a_session_opened_ahead_that_is_lost_in_the_transfer_is_replaced() {
+    let play = ahead().on(WHOLE, breaks()).on(QUERY, status(404)).on("start", opened());
+    let (uploaded, pauses) = play.done_on(WHOLE).uploads();
+    assert_eq!((uploaded.retried, uploaded.resumed), (2, 0));
+    assert_eq!(pauses, [SECOND]);
+}
+
+#[test]
+fn a_session_opened_ahead_that_was_finished_and_then_lost_left_our_object() {
+    let play = ahead().on(WHOLE, breaks()).on(QUERY, status(410)).on("start", status(412));
+    let (uploaded, _) = play.done_on("look").uploads();
+    assert_eq!(uploaded.bytes_sent, 1 << 20);
+}
+
+#[test]
+fn the_session_that_replaces_one_opened_ahead_is_judged_like_any_other() {
+    let play = ahead().on(WHOLE, status(404)).on("start", opened()).on(WHOLE, status(403));
+    let error = play.on("cancel", status(499)).on("look", status(404)).fails();
+    assert_eq!((error.kind, error.status, error.absent), (ErrorKind::Refused, Some(403), true));
+}
+
+#[test]
+fn a_refusal_that_stays_is_told_as_the_starts() {
+    let play = ahead().on(WHOLE, status(403).taking(0)).on("start", status(403));
+    let error = play.fails();
+    assert_eq!((error.kind, error.status, error.absent), (ErrorKind::Refused, Some(403), true));
+    assert!(error.hint.unwrap().contains("storage.objects.create"));
+}
+
+#[test]
+fn giving_up_cancels_a_session_opened_ahead() {
+    let play = ahead().on(WHOLE, breaks().taking(1).interrupting());
+    let error = play.on("cancel", status(499)).fails();
+    assert_eq!((error.kind, error.absent), (ErrorKind::Interrupted, true));
 }
 
 // start → start
@@ -324,11 +400,9 @@ fn a_token_that_is_not_accepted_is_renewed_once() {
     let outcome = play.on("start", opened()).done_on(WHOLE).run();
     assert!(outcome.result.is_ok());
     assert_eq!(outcome.renewals, 1);
-    let authorization = |at: usize| {
-        outcome.requests[at].headers.iter().find(|(name, _)| *name == "authorization").cloned()
-    };
-    assert_eq!(authorization(0), Some(("authorization", "Bearer old".into())));
-    assert_eq!(authorization(1), Some(("authorization", "Bearer new".into())));
+    let authorization = |at: usize| outcome.requests[at].header("authorization");
+    assert_eq!(authorization(0), Some("Bearer old"));
+    assert_eq!(authorization(1), Some("Bearer new"));
 }
 
 #[test]

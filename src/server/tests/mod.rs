@@ -166,6 +166,7 @@ pub(super) fn config() -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: None,
         workers: NonZeroUsize::new(2).unwrap(),
+        openers: 0,
         queue_depth: 8,
         max_connections: NonZeroUsize::new(64).unwrap(),
         upload_size: ByteSize::mebibytes(1),

@@ -1,0 +1,246 @@
+//! What the crew does, one thing at a time, against scripted answers and on a clock of the tests.
+
+use super::super::script::{Play, Theatre, breaks, opened, status};
+use super::*;
+use crate::content::Content as _;
+
+const SIZE: u64 = 1 << 20;
+
+/// Sessions without a crew: the test does its work.
+struct Stand {
+    theatre: Theatre,
+    sessions: Arc<ReadySessions>,
+    metrics: Arc<Metrics>,
+}
+
+impl Stand {
+    fn of(limit: usize, script: Play) -> Self {
+        let theatre = script.opens();
+        let ahead = Ahead {
+            sessions: NonZeroUsize::new(limit).unwrap(),
+            crew: NonZeroUsize::MIN,
+            prefix: "p/".parse().unwrap(),
+            content_type: "text/plain".into(),
+        };
+        let metrics = Arc::new(Metrics::new("test"));
+        let bucket = theatre.bucket.clone();
+        let sessions = Arc::new(ReadySessions::new(bucket, ahead, metrics.clone()));
+        Self { theatre, sessions, metrics }
+    }
+
+    fn take(&self) -> Option<Prepared> {
+        let metadata = [("request-id".to_owned(), "order-7".to_owned())].into();
+        self.sessions.take(&metadata, SIZE)
+    }
+
+    /// As long as there is something to do at this moment, a thread of the crew does it.
+    fn works(&self) {
+        loop {
+            let now = self.sessions.bucket.timing.now();
+            let next = self.sessions.lock().next(now);
+            match next {
+                Next::Open => self.sessions.open(),
+                Next::Cancel(session, why) => self.sessions.cancel(&session, why),
+                Next::Wait(_) | Next::End => return,
+            }
+        }
+    }
+
+    fn at_hand(&self) -> usize {
+        self.sessions.lock().at_hand.len()
+    }
+
+    fn counted(&self, line: &str) {
+        let page = self.metrics.encode();
+        assert!(page.lines().any(|is| is == format!("gcs_uploader_{line}")), "{line} in {page}");
+    }
+}
+
+/// A script of so many starts that go well.
+fn starts(count: usize) -> Play {
+    (0..count).fold(Play::of(SIZE), |play, _| play.on("start", opened()))
+}
+
+#[test]
+fn nothing_is_opened_before_an_upload_asks() {
+    let stand = Stand::of(4, starts(0));
+    stand.works();
+    assert_eq!(stand.at_hand(), 0);
+}
+
+#[test]
+fn an_upload_that_finds_none_has_one_opened_for_the_next() {
+    let stand = Stand::of(4, starts(1));
+    assert!(stand.take().is_none());
+    stand.works();
+    assert!(stand.take().is_some());
+    stand.counted("ready_sessions_missed_total 1");
+    stand.counted(r#"ready_sessions_ended_total{end="used"} 1"#);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn cloud_storage_is_told_all_but_the_size_and_what_comes_with_the_request() {
+    let stand = Stand::of(4, starts(1));
+    stand.take();
+    stand.works();
+    let file = stand.take().unwrap();
+    let start = &stand.theatre.closes(&())[0];
+    assert_eq!(start.header("x-upload-content-length"), None);
+    assert_eq!(start.header("x-upload-content-type"), Some("text/plain"));
+    let (object, content) = (file.object(), file.content());
+    let told = start.json();
+    assert_eq!(told["name"], object.name);
+    assert_eq!(told["crc32c"], content.crc32c().to_string());
+    assert_eq!(told["metadata"], serde_json::json!({"seed": content.seed().to_string()}));
+    assert_eq!(content.size(), SIZE);
+    assert!(object.name.starts_with("p/"));
+    assert_eq!(object.metadata["seed"], content.seed().to_string());
+    assert_eq!(object.metadata["request-id"], "order-7");
+    let late: Vec<_> = file.late().collect();
+    assert_eq!(late, [("x-goog-meta-request-id", "order-7".to_owned())]);
+}
+
+#[test]
+fn one_that_is_used_is_replaced() {
+    let stand = Stand::of(4, starts(3));
+    stand.take();
+    stand.works();
+    for _ in 0..2 {
+        assert!(stand.take().is_some());
+        stand.works();
+    }
+    assert_eq!(stand.at_hand(), 1);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn uploads_that_find_none_make_for_twice_as_many_up_to_the_limit() {
+    let stand = Stand::of(6, starts(6));
+    for target in [1, 2, 4, 6, 6] {
+        assert!(stand.take().is_none());
+        assert_eq!(stand.sessions.lock().target, target);
+    }
+    stand.works();
+    assert_eq!(stand.at_hand(), 6);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn the_oldest_is_used_first_so_that_names_are_in_order() {
+    let stand = Stand::of(2, starts(2));
+    stand.take();
+    stand.take();
+    stand.works();
+    let names = [stand.take(), stand.take()].map(|file| file.unwrap().object().name.clone());
+    assert!(names.is_sorted(), "{names:?}");
+}
+
+#[test]
+fn a_very_short_file_opens_its_own() {
+    let stand = Stand::of(2, starts(0));
+    for size in 0..CHECKSUM_SETTLED {
+        assert!(stand.sessions.take(&BTreeMap::new(), size).is_none());
+    }
+    stand.works();
+    assert_eq!(stand.at_hand(), 0);
+}
+
+#[test]
+fn one_that_nobody_uses_in_time_is_cancelled_and_not_replaced() {
+    let stand = Stand::of(4, starts(1).on("cancel", status(499)));
+    stand.take();
+    stand.works();
+    stand.theatre.passes(MAX_AGE - Duration::from_millis(1));
+    stand.works();
+    assert_eq!(stand.at_hand(), 1);
+    stand.theatre.passes(Duration::from_millis(1));
+    stand.works();
+    assert_eq!((stand.at_hand(), stand.sessions.lock().target), (0, 0));
+    stand.counted(r#"ready_sessions_ended_total{end="aged"} 1"#);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn one_that_is_too_old_is_given_to_nobody() {
+    let stand = Stand::of(4, starts(1));
+    stand.take();
+    stand.works();
+    stand.theatre.passes(MAX_AGE);
+    assert!(stand.take().is_none());
+}
+
+#[test]
+fn nothing_is_opened_for_those_who_asked_long_ago() {
+    let stand = Stand::of(4, starts(0));
+    stand.take();
+    stand.theatre.passes(MAX_AGE);
+    stand.works();
+    assert_eq!(stand.at_hand(), 0);
+}
+
+#[test]
+fn a_start_that_fails_makes_the_crew_rest_longer_each_time() {
+    for failure in [status(503), status(403), breaks(), opened().location(None)] {
+        let script = Play::of(SIZE).on("start", failure).on("start", status(429));
+        let stand = Stand::of(1, script.on("start", opened()));
+        stand.take();
+        for rest in [1, 2] {
+            stand.works();
+            assert_eq!(stand.at_hand(), 0);
+            stand.theatre.passes(Duration::from_secs(rest));
+        }
+        stand.works();
+        assert_eq!(stand.at_hand(), 1);
+        stand.counted("ready_sessions_failed_total 2");
+        stand.theatre.closes(&());
+    }
+}
+
+#[test]
+fn a_session_elsewhere_is_not_taken() {
+    let elsewhere = opened().location(Some("http://192.0.2.1/?upload_id=x"));
+    let stand = Stand::of(1, Play::of(SIZE).on("start", elsewhere));
+    stand.take();
+    stand.works();
+    assert_eq!(stand.at_hand(), 0);
+}
+
+#[test]
+fn in_the_end_what_is_left_is_cancelled_and_none_is_opened() {
+    let script = starts(2).on("cancel", status(499)).on("cancel", breaks());
+    let stand = Stand::of(2, script);
+    stand.take();
+    stand.take();
+    stand.works();
+    stand.sessions.close(Duration::from_secs(5));
+    assert!(stand.take().is_none());
+    stand.works();
+    assert_eq!(stand.at_hand(), 0);
+    stand.counted(r#"ready_sessions_ended_total{end="closing"} 2"#);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn what_cannot_be_cancelled_in_time_is_left() {
+    let stand = Stand::of(1, starts(1));
+    stand.take();
+    stand.works();
+    stand.sessions.close(Duration::from_secs(5));
+    stand.theatre.passes(Duration::from_secs(5));
+    stand.works();
+    assert_eq!(stand.at_hand(), 1);
+    stand.theatre.closes(&());
+}
+
+#[test]
+fn the_crew_ends_when_all_is_cancelled() {
+    let stand = Stand::of(1, starts(1).on("cancel", status(499)));
+    stand.take();
+    stand.works();
+    stand.sessions.start_crew().unwrap();
+    stand.sessions.close(Duration::from_secs(60));
+    assert_eq!(stand.sessions.lock().crew, 0);
+    assert_eq!(stand.at_hand(), 0);
+    stand.theatre.closes(&());
+}
