@@ -11,9 +11,7 @@ use crate::telemetry::Metrics;
 use super::bucket::Bucket;
 use super::ready::ReadySessions;
 use super::upload::{Cargo, Tally, Upload};
-use super::{
-    Ahead, ErrorKind, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window,
-};
+use super::{Ahead, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
@@ -71,8 +69,8 @@ impl Client {
     fn note(&self, outcome: &Result<Uploaded, UploadError>) {
         let refusal = match outcome {
             Ok(_) => None,
-            Err(e) if e.kind == ErrorKind::Refused && matches!(e.status, Some(401 | 403 | 404)) => {
-                Some((self.bucket.timing.now(), e.message.clone()))
+            Err(error) if error.bucket_refused => {
+                Some((self.bucket.timing.now(), error.message.clone()))
             }
             Err(_) => return,
         };

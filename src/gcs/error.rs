@@ -39,6 +39,8 @@ pub struct UploadError {
     pub hint: Option<String>,
     /// The last status that Cloud Storage answered, if any.
     pub status: Option<u16>,
+    /// Whether Cloud Storage refused the identity or the bucket, and so every upload.
+    pub bucket_refused: bool,
     /// How many requests were made again.
     pub retried: u32,
     /// How far Cloud Storage had got, in bytes.

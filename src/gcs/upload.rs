@@ -94,13 +94,14 @@ struct Fault {
 struct Failure {
     kind: ErrorKind,
     status: Option<u16>,
+    bucket_refused: bool,
     message: String,
     hint: Option<String>,
 }
 
 impl Failure {
     fn new(kind: ErrorKind, message: String) -> Self {
-        Self { kind, status: None, message, hint: None }
+        Self { kind, status: None, bucket_refused: false, message, hint: None }
     }
 
     /// Bytes of a stream are lost.
@@ -615,7 +616,13 @@ impl<'a, 'c> Upload<'a, 'c> {
             }
             _ => None,
         };
-        Failure { kind: ErrorKind::Refused, status: Some(answer.status), message, hint }
+        Failure {
+            status: Some(answer.status),
+            // What may not be looked at is one object: others may still be made.
+            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::Look,
+            hint,
+            ..Failure::new(ErrorKind::Refused, message)
+        }
     }
 
     /// Waits before a request is made again; returns why.
@@ -700,6 +707,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             message: failure.message,
             hint: failure.hint,
             status: failure.status,
+            bucket_refused: failure.bucket_refused,
             retried: self.retried,
             persisted: self.persisted,
             elapsed: self.elapsed(),

@@ -378,7 +378,7 @@ fn another_object_of_that_name_is_a_conflict_and_is_left_alone() {
 #[test]
 fn an_object_of_that_name_which_may_not_be_looked_at_is_refused_with_a_hint() {
     let error = mebibyte().on("start", status(412)).on("look", status(403)).fails();
-    assert_eq!(error.kind, ErrorKind::Refused);
+    assert_eq!((error.kind, error.bucket_refused), (ErrorKind::Refused, false));
     assert!(error.hint.unwrap().contains("storage.objects.get"));
 }
 
@@ -453,6 +453,7 @@ fn a_refusal_is_final_and_tells_why_and_what_to_do() {
         assert!(error.message.contains("because") && error.message.contains("/b/bucket/o"));
         assert!(error.hint.unwrap_or_default().contains(hint));
         assert!(error.absent);
+        assert_eq!(error.bucket_refused, code != 400);
     }
 }
 

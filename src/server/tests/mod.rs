@@ -145,6 +145,7 @@ fn failure(kind: ErrorKind) -> UploadError {
         message: "PUT https://storage.test/upload: 403: denied".to_owned(),
         hint: Some("grant the role".to_owned()),
         status: Some(403),
+        bucket_refused: kind == ErrorKind::Refused,
         retried: 3,
         persisted: 262_144,
         elapsed: Duration::from_secs(2),
