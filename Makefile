@@ -44,7 +44,7 @@ build: ## Build the release binary, target/release/gcs-uploader
 ##@ Prove
 
 .PHONY: test
-test: test-rust test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
+test: test-rust test-page test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
 
 # What chance decides in a property test is decided alike each time: a commit passes, or it does not.
 # `make soak` draws anew.
@@ -68,6 +68,14 @@ test-api: $(VENV) build-debug ## Ask the server by its own description, and hold
 .PHONY: test-docs
 test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its links; completions, manual, spelling
 	$(PYTEST) tests/docs tests/shell
+
+.PHONY: test-page
+test-page: build-debug ## Test the page in a real browser (node, npm and Chromium)
+	@tests/page/run node --test --test-reporter=spec
+
+.PHONY: screenshots
+screenshots: build-debug ## Take the pictures of the page that the documentation shows
+	@tests/page/run node screenshots.mjs
 
 .PHONY: soak
 soak: ## Make 100,000 uploads under random faults, and run the property tests anew (MODEL_SEED=… MODEL_UPLOADS=…)

@@ -30,6 +30,7 @@ pub(super) const BAD_IDEMPOTENCY_KEY: Kind =
 pub(super) const UNAUTHORIZED: Kind = Kind("unauthorized", "A token is needed", 401);
 pub(super) const FORBIDDEN: Kind = Kind("forbidden", "The token is not for this", 403);
 pub(super) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
+pub(super) const UNKNOWN_UPLOAD: Kind = Kind("unknown-upload", "No such upload", 404);
 pub(super) const METHOD_NOT_ALLOWED: Kind =
     Kind("method-not-allowed", "Method not allowed on this path", 405);
 pub(super) const REQUEST_TIMEOUT: Kind =
@@ -86,6 +87,7 @@ pub(super) const ALL: &[Kind] = &[
     UNAUTHORIZED,
     FORBIDDEN,
     NOT_FOUND,
+    UNKNOWN_UPLOAD,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
     OBJECT_EXISTS,

@@ -249,8 +249,32 @@ fn an_answer_has_the_members_that_are_described_and_no_other() {
         server.ask("POST /api/upload-random?size=1PB"),
         server.ask("POST /api/upload-random?size=1TiB"),
         whole(&server, "POST /api/upload", FORM, &second_fails),
+        server.ask(&format!("GET /api/uploads/{}", "0".repeat(32))),
     ];
     assert_eq!(problems.iter().flat_map(has).collect::<BTreeSet<_>>(), members("Problem"));
+}
+
+#[test]
+fn an_upload_is_shown_with_the_members_that_are_described_and_no_other() {
+    let (api, file) = (described(), token_file());
+    let members = |value: &Value| -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    let schemas = &api["components"]["schemas"];
+    let server = Setup { config: with_tokens(&file), ..Setup::new(Plan::Store) }.run();
+    let good = "Authorization: Bearer good\r\n";
+    assert_eq!(whole(&server, "POST /api/upload-random", good, "").status, 201);
+    let seen = whole(&server, "GET /api/uploads", good, "").json();
+    assert_eq!(members(&seen), members(&schemas["Uploads"]["properties"]));
+    for part in ["server", "throughput"] {
+        let said = &schemas["Uploads"]["properties"][part]["properties"];
+        assert_eq!(members(&seen[part]), members(said), "{part}");
+    }
+    let failing = run(Plan::Fail(ErrorKind::Refused));
+    assert_eq!(failing.ask("POST /api/upload-random").status, 502);
+    let failed = failing.ask("GET /api/uploads").json();
+    let had = &members(&seen["finished"][0]) | &members(&failed["finished"][0]);
+    assert_eq!(had, members(&schemas["Upload"]["properties"]));
 }
 
 const FORM: &str = "Content-Type: multipart/form-data; boundary=b\r\n";
@@ -340,17 +364,45 @@ fn what_any_request_may_get_every_operation_gets() {
 fn what_an_operation_that_only_tells_something_may_get_it_gets() {
     let ready = run(Plan::Store);
     let not_ready = Setup { ready: Err("no token".to_owned()), ..Setup::new(Plan::Store) }.run();
-    for operation in operations(&described()).iter().filter(|o| o.method == "GET") {
+    let open = operations(&described()).into_iter().filter(|o| o.said["security"].is_null());
+    let open: Vec<Operation> = open.collect();
+    for operation in open.iter().filter(|o| o.method == "GET") {
         let had = [&ready, &not_ready].map(|server| outcome(&server.ask(&operation.name())));
         assert_eq!(BTreeSet::from(had), own(operation), "{}", operation.name());
     }
-    for operation in operations(&described()).iter().filter(|o| o.method == "HEAD") {
+    for operation in open.iter().filter(|o| o.method == "HEAD") {
         let had = [&ready, &not_ready].map(|server| server.ask(&operation.name()).status);
         let described = operation.outcomes().into_iter().map(|(status, _)| status);
         let elsewhere = |status: &u16| EVERYWHERE.iter().all(|kind| kind.status() != *status);
         let described: BTreeSet<_> = described.filter(elsewhere).collect();
         let is_503 = |status: &u16| *status != 503;
         assert_eq!(had.into_iter().filter(is_503).collect::<BTreeSet<_>>(), described);
+    }
+}
+
+#[test]
+fn what_looking_at_uploads_may_get_it_gets() {
+    let file = token_file();
+    let server = Setup { config: with_tokens(&file), ..Setup::new(Plan::Store) }.run();
+    let good = "Host: t\r\nAuthorization: Bearer good";
+    let mut client = server.connect();
+    let lines = format!("{good}\r\nPrefer: respond-async");
+    client.send(&format!("POST /api/upload-random HTTP/1.1\r\n{lines}\r\n\r\n"));
+    let id = client.receive().json()["id"].as_str().unwrap().to_owned();
+    let ask = |path: &str, lines: &str| answer(&server, "GET", path, "HTTP/1.1", lines);
+    let secured = operations(&described()).into_iter().filter(|o| o.said["security"].is_array());
+    for operation in secured.filter(|o| o.method == "GET") {
+        let path = operation.path.replace("{id}", &id);
+        let mut had = BTreeSet::from([
+            ask(&path, good),
+            ask(&path, "Host: t"),
+            ask(&path, "Host: t\r\nAuthorization: Bearer bad"),
+            ask(&path, &format!("{good}\r\nAuthorization: Bearer good")),
+        ]);
+        if path != operation.path {
+            had.extend([ask(&filled(&operation.path), good), ask("/api/uploads/none", good)]);
+        }
+        assert_eq!(had, own(&operation), "{}", operation.name());
     }
 }
 
@@ -373,6 +425,8 @@ fn what_an_upload_may_get_it_gets() {
     had.insert(answer(&taken, "POST", "/api/upload-random", "HTTP/1.1", with_key));
     had.insert(outcome(&taken.ask("POST /api/upload-random")));
     had.extend(refused_for_want_of_room("POST /api/upload-random"));
+    let not_waiting = "Host: t\r\nPrefer: respond-async";
+    had.insert(answer(&run(Plan::Store), "POST", "/api/upload-random", "HTTP/1.1", not_waiting));
     let internal = outcome(&run(Plan::Panic).ask("POST /api/upload-random"));
     assert_eq!(internal, (500, Some("internal".to_owned())));
     assert_eq!(had, own(&random));

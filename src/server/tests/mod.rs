@@ -8,6 +8,7 @@ mod draining;
 mod failures;
 mod files;
 mod load;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
