@@ -9,6 +9,7 @@ SIZE ?=
 TOKEN ?=
 
 VENV := .venv
+BENCH_VENV := benches/.venv
 PYTHON := $(VENV)/bin/python
 PYTEST = $(PYTHON) -m pytest -q
 export GCS_UPLOADER_BIN ?= $(CURDIR)/target/debug/gcs-uploader
@@ -54,8 +55,8 @@ test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
 .PHONY: test-clients
-test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, and the files to archivers
-	$(PYTEST) tests/google_client tests/content
+test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, the files to archivers, the benchmark to its figures
+	$(PYTEST) tests/google_client tests/content tests/bench
 
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written
@@ -87,6 +88,16 @@ soak: ## Make 100,000 uploads under random faults, and run the property tests an
 bench-recovery: build ## Measure what faults cost: bytes sent over the object's size, peak memory
 	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
+.PHONY: bench
+bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QUICK=1: two short rounds); needs wrk and curl
+	cargo build --locked --release --manifest-path benches/rig/Cargo.toml
+	cd benches && GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader \
+	  .venv/bin/python -m compare $(if $(QUICK),--rounds 2 --seconds 2 --gib 1) $(BENCH_OPTIONS)
+
+.PHONY: bench-micro
+bench-micro: ## Measure generator, checksum and session overhead by themselves
+	cargo bench --manifest-path benches/micro/Cargo.toml
+
 # With the tests' targets, so that crates have the features that `cargo test` gave them, and are not
 # compiled again.
 .PHONY: build-debug
@@ -110,6 +121,11 @@ $(VENV): tests/requirements.txt
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --requirement tests/requirements.txt
 	@touch $(VENV)
+
+$(BENCH_VENV): benches/requirements.txt
+	python3 -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --requirement benches/requirements.txt
+	@touch $(BENCH_VENV)
 
 # The manifests' tests use the environment and the binary of the others.
 test-deploy: $(VENV) build-debug

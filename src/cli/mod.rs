@@ -46,7 +46,7 @@ enum Command {
 
 /// Parses the command line and runs the command it names.
 ///
-/// The exit status is one of [`exit_status::MEANINGS`].
+/// The exit status is one of those that the help names.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -133,17 +133,16 @@ impl Content for RandomContent {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        if offset >= self.tail_offset() {
-            let from = (offset - self.tail_offset()) as usize;
-            let rest =
-                if self.size < TAIL as u64 { &[] } else { self.tail.get(from..).unwrap_or(&[]) };
-            let count = rest.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&rest[..count]);
-            return Ok(count);
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let count = buffer.len().min(left);
+        let before_tail = self.tail_offset().saturating_sub(offset);
+        let body = count.min(usize::try_from(before_tail).unwrap_or(usize::MAX));
+        let (body, tail) = buffer[..count].split_at_mut(body);
+        fill(self.seed, offset, body);
+        if !tail.is_empty() {
+            let from = (offset + body.len() as u64 - self.tail_offset()) as usize;
+            tail.copy_from_slice(&self.tail[from..from + tail.len()]);
         }
-        let body = self.tail_offset() - offset;
-        let count = buffer.len().min(usize::try_from(body).unwrap_or(usize::MAX));
-        fill(self.seed, offset, &mut buffer[..count]);
         Ok(count)
     }
 }

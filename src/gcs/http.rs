@@ -1,6 +1,7 @@
 //! Carries requests over HTTP/1.1 with ureq: kept-alive connections, TLS with the system's trust
 //! store, proxies from the environment.
 
+mod names;
 mod socket;
 mod unacknowledged;
 
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request as HttpRequest, Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector,
 };
@@ -19,6 +19,7 @@ use ureq::{Agent, Error, SendBody};
 
 use crate::content::Content;
 
+use self::names::Names;
 use self::socket::TcpConnector;
 use super::Observer;
 use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
@@ -92,7 +93,7 @@ fn agent(config: HttpConfig) -> Agent {
             .chain(ConnectProxyConnector::default())
             .chain(TcpConnector)
             .chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, DefaultResolver::default())
+    Agent::with_parts(config, connector, Names::default())
 }
 
 impl Transport for HttpTransport {

@@ -1,12 +1,14 @@
-//! The TCP connections under the uploads: what ureq's own do, and two things more.
+//! The TCP connections under the uploads: what ureq's own do, and three things more.
 //!
+//! - What is small waits for what follows it, until an answer is awaited: a request's head goes out
+//!   with its body, and records of TLS go out several at a time.
 //! - Little waits in the kernel to be sent. What lies there when a connection breaks is lost, and has
 //!   to be made and sent again.
 //! - Waiting for an answer is no stall while the peer still takes what lies in the send buffer. A
 //!   stall is when nothing of it has moved between two looks, a read's time-out apart.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
@@ -24,6 +26,12 @@ use super::unacknowledged::unacknowledged;
 /// How many bytes may wait in the kernel that are not even on their way: enough to keep it busy
 /// while the next are made. How many are on their way, the kernel fits to the network.
 const UNSENT: u32 = 128 << 10;
+
+/// How many bytes go out at least, but for the last ones.
+const GATHERED: usize = 64 << 10;
+
+/// More than a record of TLS (RFC 8446, 5.2), which is all that is written at once under it.
+const RECORD: usize = 18 << 10;
 
 /// Makes TCP connections, unless a proxy has already made one.
 #[derive(Debug)]
@@ -43,11 +51,14 @@ impl<In: Transport> Connector<In> for TcpConnector {
         let stream = Arc::new(connect(&details.addrs, *details.timeout.after)?);
         let handle: Weak<TcpStream> = Arc::downgrade(&stream);
         (details.register_shutdown)(handle as Weak<dyn ShutdownHandle>)?;
-        let (input, output) =
-            (details.config.input_buffer_size(), details.config.output_buffer_size());
+        let output = match details.needs_tls() {
+            true => RECORD,
+            false => details.config.output_buffer_size(),
+        };
         Ok(Some(Either::B(Socket {
             stream,
-            buffers: LazyBuffers::new(input, output),
+            buffers: LazyBuffers::new(details.config.input_buffer_size(), output),
+            waiting: Vec::new(),
             read_timeout: None,
             write_timeout: None,
         })))
@@ -83,6 +94,8 @@ fn connect(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, Error>
 pub(super) struct Socket {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
+    /// What was handed over and not yet written.
+    waiting: Vec<u8>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -95,6 +108,32 @@ impl Socket {
                 result => return result,
             }
         }
+    }
+
+    /// Writes what waits and then the first `amount` bytes of the output, in one call where the kernel
+    /// takes it.
+    fn write_out(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let began = Instant::now();
+        let output = &self.buffers.output()[..amount];
+        let mut parts = &mut [IoSlice::new(&self.waiting), IoSlice::new(output)][..];
+        // Without those that are empty, so that nothing to write is no call.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
+            let timeout = left(timeout, began).for_write();
+            let limit = limit(timeout)?;
+            if limit != self.write_timeout {
+                self.stream.set_write_timeout(limit)?;
+                self.write_timeout = limit;
+            }
+            match (&*self.stream).write_vectored(parts) {
+                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => IoSlice::advance_slices(&mut parts, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(timed_out(error, timeout.reason)),
+            }
+        }
+        self.waiting.clear();
+        Ok(())
     }
 
     /// What the peer has still to take of what was written.
@@ -110,27 +149,18 @@ impl Transport for Socket {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let began = Instant::now();
-        let mut sent = 0;
-        while sent < amount {
-            let timeout = left(timeout, began).for_write();
-            let limit = limit(timeout)?;
-            if limit != self.write_timeout {
-                self.stream.set_write_timeout(limit)?;
-                self.write_timeout = limit;
-            }
-            match (&*self.stream).write(&self.buffers.output()[sent..amount]) {
-                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(timed_out(error, timeout.reason)),
-            }
+        if self.waiting.len() + amount >= GATHERED {
+            return self.write_out(amount, timeout);
         }
+        self.waiting.extend_from_slice(&self.buffers.output()[..amount]);
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let began = Instant::now();
+        if !self.waiting.is_empty() {
+            self.write_out(0, timeout)?;
+        }
         let mut on_the_way = None;
         let count = loop {
             let timeout = left(timeout, began).for_read();

@@ -172,6 +172,24 @@ fn requests_share_one_connection() {
 }
 
 #[test]
+fn a_small_request_goes_out_in_one_piece() {
+    let (url, thread) = server(
+        |wire| {
+            let mut bytes = vec![0; 64 << 10];
+            let mut stream = wire.reader.into_inner();
+            let count = stream.read(&mut bytes).unwrap();
+            let request = String::from_utf8_lossy(&bytes[..count]);
+            assert!(request.starts_with("POST") && request.ends_with("a small body"), "{request}");
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        },
+        1,
+    );
+    let body = Body::Bytes(b"a small body");
+    assert_eq!(transport().exchange(&request(Method::Post, &url, body)).unwrap().status, 200);
+    thread.join().unwrap();
+}
+
+#[test]
 fn an_answer_that_is_cut_short_is_what_came_of_it() {
     let (url, thread) = server(
         |mut wire| {
@@ -367,13 +385,7 @@ fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
             Err(io::Error::other("the disk is gone"))
         }
     }
-    let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.wait_for_end();
-        },
-        1,
-    );
+    let (url, thread) = server(Wire::wait_for_end, 1);
     let body = Body::Rest { content: &Unreadable, offset: 0, observer: &() };
     let error = transport().exchange(&request(Method::Put, &url, body)).unwrap_err();
     assert_eq!(error, TransportError::Content("the disk is gone".into()));

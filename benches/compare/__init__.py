@@ -1,0 +1,1 @@
+"""Holds the server against its peers: `python -m compare`, from benches/."""
