@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Config;
 use super::access_log;
-use super::answer::Answer;
+use super::answer::{Answer, JSON};
 use super::exchange::{Client, Received};
 use super::file_order::FileOrder;
 use super::intake::{Admission, Intake};
@@ -44,6 +44,8 @@ pub(super) struct Face {
     pub(super) intake: Arc<Intake>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) queue: Queue,
+    /// What is at `/api/openapi.json`.
+    pub(super) description: Vec<u8>,
 }
 
 /// What is to be done about a request.
@@ -97,6 +99,7 @@ impl Face {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
+            Ok(Route::Description) => return Decision::Answer(Ok(self.description())),
             Ok(Route::Page) => return Decision::Answer(Ok(page::answer())),
             Ok(Route::Uploads) => return Decision::Answer(self.uploads(received)),
             Ok(Route::UploadById(id)) => return Decision::Answer(self.upload(received, id)),
@@ -193,6 +196,10 @@ impl Face {
         self.metrics.set_queue_depth(self.queue.depth());
         self.metrics.set_token_expiry(self.uploader.token_expiry());
         Answer::new(200, Metrics::CONTENT_TYPE, self.metrics.encode().into_bytes())
+    }
+
+    fn description(&self) -> Answer {
+        Answer::new(200, JSON, self.description.clone())
     }
 
     fn queue_full(&self) -> Problem {

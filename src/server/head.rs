@@ -27,7 +27,7 @@ const MAX_HEADERS: usize = 64;
 const MAX_BODY: u64 = 64 << 10;
 
 /// The headers that anybody behind asks for.
-const PASSED_ON: [&str; 13] = [
+pub(super) const PASSED_ON: [&str; 13] = [
     "Authorization",
     "Content-Digest",
     "Content-Disposition",

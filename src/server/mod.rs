@@ -5,6 +5,7 @@
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
 //! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! `description` tells programs what can be asked for.
 //! The `ledger` knows what is under way and what lately was, and the `page` shows it to people.
 //!
 //! A client's own file comes with the request: `file_order` judges its head, and `file_upload` reads
@@ -26,6 +27,7 @@ mod ceilings;
 mod checksums;
 mod chunked;
 mod connection;
+mod description;
 mod disposition;
 mod door;
 mod drain;
@@ -184,6 +186,7 @@ impl Server {
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
+            description: description::of(&config),
             config,
             uploader,
             metrics,

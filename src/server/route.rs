@@ -12,6 +12,7 @@ pub(super) enum Route {
     Health,
     Ready,
     Metrics,
+    Description,
     Upload,
     UploadRandom,
     Uploads,
@@ -22,10 +23,11 @@ pub(super) enum Route {
 /// What a file's own name may follow, as `curl -T` has it.
 const BEFORE_NAME: &str = "/api/upload/";
 
-const ROUTES: [(&str, Route); 7] = [
+const ROUTES: [(&str, Route); 8] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
+    ("/api/openapi.json", Route::Description),
     ("/api/upload", Route::Upload),
     ("/api/upload-random", Route::UploadRandom),
     ("/api/uploads", Route::Uploads),
@@ -83,7 +85,7 @@ impl Route {
             Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::UploadById(_) => {
                 true
             }
-            Self::Upload | Self::UploadRandom | Self::Page => false,
+            Self::Description | Self::Upload | Self::UploadRandom | Self::Page => false,
         }
     }
 
@@ -94,6 +96,7 @@ impl Route {
             Self::Health
             | Self::Ready
             | Self::Metrics
+            | Self::Description
             | Self::Uploads
             | Self::UploadById(_)
             | Self::Page => "GET, HEAD",
@@ -106,6 +109,7 @@ impl Route {
             Self::Health
             | Self::Ready
             | Self::Metrics
+            | Self::Description
             | Self::Uploads
             | Self::UploadById(_)
             | Self::Page => {

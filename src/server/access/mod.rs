@@ -44,6 +44,11 @@ impl Access {
         Ok(Self(Some(Arc::new(TokenFile::open(path)?))))
     }
 
+    /// Whether everybody may.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Who uploads, by the values of all `Authorization` headers of the request; `None` where
     /// everybody may.
     pub(super) fn uploader(&self, authorization: &[&str]) -> Result<Option<Caller>, Problem> {

@@ -191,8 +191,8 @@ fn unknown_paths_are_404() {
     reply.assert_problem(json!({
         "type": "not-found", "title": "No such path", "status": 404,
         "detail": "There is nothing at \"/api/health/\"; there is \
-            /api/health, /api/ready, /metrics, /api/upload, /api/upload-random, /api/uploads, /, \
-            /api/uploads/{id}.",
+            /api/health, /api/ready, /metrics, /api/openapi.json, /api/upload, /api/upload-random, \
+            /api/uploads, /, /api/uploads/{id}.",
     }));
     for target in
         ["/index.html", "/api", "/api/Health", "//api/health", "/api/../metrics", "*", "/%00"]

@@ -3,6 +3,7 @@
 
 mod clients;
 mod contract;
+mod description;
 mod draining;
 mod failures;
 mod files;
