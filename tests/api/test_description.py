@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import pytest
@@ -29,10 +30,13 @@ def server(*flags):
     with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as process:
         try:
             line = next(line for line in process.stderr if "listening on" in line)
+            # A log that nobody reads would fill the pipe, and hold the server up.
+            drain = threading.Thread(target=process.stderr.read)
+            drain.start()
             yield re.search(r"http://\S+", line)[0]
         finally:
             process.terminate()
-            process.stderr.read()
+            drain.join()
 
 
 def described(address):

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -23,7 +24,10 @@ def server():
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         try:
             line = next(line for line in process.stderr if "listening on" in line)
+            # A log that nobody reads would fill the pipe, and hold the server up.
+            drain = threading.Thread(target=process.stderr.read)
+            drain.start()
             yield re.search(r"http://(\S+)", line)[1]
         finally:
             process.terminate()
-            process.stderr.read()
+            drain.join()
