@@ -11,7 +11,9 @@ from .processes import wait_until_healthy
 from .rivals import HERE, Sink
 
 GIB = 1 << 30
-QUIET = 0.15
+QUIET = 0.25
+# What a server may use of the processor meanwhile, in seconds.
+IDLE = 0.025
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,20 @@ def drive(url, clients, seconds, method="POST"):
     return result_of(start_wrk(url, clients, seconds, method))
 
 
-def settle(sink):
-    """Waits until nothing is on its way to the store any more; what it has seen by then."""
-    before, since = sink.seen(), time.monotonic()
+def settle(sink, running):
+    """Waits until the server has nothing more to do; what the store has seen by then.
+
+    Some think for long before they send: so neither may there be anything on its way, nor may the
+    server be busy.
+    """
+    before, busy, since = sink.seen(), running.processor_seconds(), time.monotonic()
     deadline = since + 120
     while time.monotonic() < deadline:
         time.sleep(0.02)
-        now = sink.seen()
+        now, busy_now = sink.seen(), running.processor_seconds()
         moved = any(now[key] != before[key] for key in ("bytes", "objects", "starts"))
-        if moved or now["in_flight"]:
-            before, since = now, time.monotonic()
+        if moved or now["in_flight"] or busy_now - busy > IDLE:
+            before, busy, since = now, busy_now, time.monotonic()
         elif time.monotonic() - since > QUIET:
             return now
     raise RuntimeError("a server goes on uploading that nobody asks any more")
@@ -84,7 +90,7 @@ def stage(server, scene):
         with server.start(sink, dict(scene.settings)) as running:
             started = wait_until_healthy(running.url)
             drive(upload_url(running, 1024), min(scene.clients, 32), 1)
-            settle(sink)
+            settle(sink, running)
             yield sink, running, started
 
 
@@ -101,7 +107,7 @@ def measure(server, scene, seconds):
             time.sleep(0.2)
             health = drive(f"{running.url}/api/health", 1, seconds - 1, "GET")
         result = result_of(wrk)
-        after = settle(sink)
+        after = settle(sink, running)
         took = time.monotonic() - began - QUIET
         busy = running.processor_seconds() - busy
         peak = running.peak_memory()
@@ -111,7 +117,7 @@ def measure(server, scene, seconds):
     return {
         "rate": answered / result["seconds"],
         "mbs": gib * GIB / 1e6 / took,
-        "cpu_gib": busy / gib,
+        "cpu_gib": busy / gib if gib else None,
         "cpu_1000": busy / uploads * 1000 if uploads else None,
         "p50": result["p50"],
         "p99": result["p99"],
@@ -145,9 +151,9 @@ def soak(server, uploads, steps):
         first = drive(upload_url(running, 1024), 8, 1)
         seconds = math.ceil(uploads / steps / (first["requests"] / first["seconds"]))
         for _ in range(steps):
-            before, busy = settle(sink), running.processor_seconds()
+            before, busy = settle(sink, running), running.processor_seconds()
             drive(upload_url(running, 1024), 8, seconds)
-            made = settle(sink)["objects"] - before["objects"]
+            made = settle(sink, running)["objects"] - before["objects"]
             cost = (running.processor_seconds() - busy) / made * 1000
             lines.append({"uploads": made, "cpu_1000": cost, "memory": running.memory()})
     return lines
@@ -159,6 +165,6 @@ def prove(server):
         wait_until_healthy(running.url)
         for size in (1024, (1 << 20) + 3, 16 << 20):
             result = drive(upload_url(running, size), 2, 1)
-            seen = settle(sink)
+            seen = settle(sink, running)
             if result["refused"] or result["broken"] or not seen["objects"]:
                 raise RuntimeError(f"{server.name} does not upload {size} bytes: {result} {seen}")
