@@ -45,7 +45,7 @@ build: ## Build the release binary, target/release/gcs-uploader
 ##@ Prove
 
 .PHONY: test
-test: test-rust test-clients test-readme test-terraform test-deploy test-workflows ## Run everything that proves the project
+test: test-rust test-page test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
 
 # What chance decides in a property test is decided alike each time: a commit passes, or it does not.
 # `make soak` draws anew.
@@ -61,6 +61,22 @@ test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, t
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written
 	$(PYTEST) tests/readme
+
+.PHONY: test-api
+test-api: $(VENV) build-debug ## Ask the server by its own description, and hold its answers to it
+	$(PYTEST) tests/api
+
+.PHONY: test-docs
+test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its links; completions, manual, spelling
+	$(PYTEST) tests/docs tests/shell
+
+.PHONY: test-page
+test-page: build-debug ## Test the page in a real browser (node, npm and Chromium)
+	@tests/page/run node --test --test-reporter=spec
+
+.PHONY: screenshots
+screenshots: build-debug ## Take the pictures of the page that the documentation shows
+	@tests/page/run node screenshots.mjs
 
 .PHONY: soak
 soak: ## Make 100,000 uploads under random faults, and run the property tests anew (MODEL_SEED=… MODEL_UPLOADS=…)

@@ -121,6 +121,46 @@ fn who_has_no_token_for_it_uploads_nothing() {
     assert_eq!(upload(&server, &[&good]).status, 201);
 }
 
+fn look(server: &Server, path: &str, secret: &str) -> Answer {
+    let request = http().get(format!("{}{path}", server.url));
+    Answer::of(request.header("Authorization", format!("Bearer {secret}")).call().unwrap())
+}
+
+#[test]
+fn who_has_no_token_for_it_sees_no_uploads() {
+    let (good, wall, old) = (token("ci"), token("wall"), token("old"));
+    let lines = [good.line.clone(), format!("{} view", wall.line), format!("{} nothing", old.line)];
+    let tokens = Tokens::of(&lines.each_ref().map(String::as_str));
+    let store = Store::emulator();
+    let server = tokens.server(&store);
+    let request = http()
+        .post(format!("{}/api/upload-random?size=1KiB", server.url))
+        .header("Authorization", format!("Bearer {}", good.secret))
+        .header("Prefer", "respond-async");
+    let taken = Answer::of(request.send_empty().unwrap());
+    assert_eq!((taken.status, taken.json()["caller"].clone()), (202, "ci".into()));
+    let location = taken.header("location");
+
+    for path in ["/api/uploads", location, "/api/uploads/00000000000000000000000000000000"] {
+        let none = server.get(path);
+        assert_eq!(
+            (none.status, none.header("www-authenticate")),
+            (401, "Bearer realm=\"gcs-uploader\"")
+        );
+        assert_eq!(look(&server, path, "gcsu_x").status, 401);
+        let refused = look(&server, path, &old.secret);
+        assert_eq!(refused.status, 403);
+        assert!(refused.header("www-authenticate").ends_with("scope=\"view\""), "{refused:?}");
+    }
+    for token in [&good, &wall] {
+        assert_eq!(look(&server, "/api/uploads", &token.secret).status, 200);
+        assert_eq!(look(&server, location, &token.secret).json()["caller"], "ci");
+    }
+    let refused = upload_with(&server, &wall);
+    assert_eq!(refused.status, 403, "who may look may not upload");
+    assert!(refused.header("www-authenticate").ends_with("scope=\"upload\""), "{refused:?}");
+}
+
 // A query that makes no sense says nothing to those who may not upload anyway.
 #[test]
 fn a_token_is_asked_for_before_all_else() {
@@ -131,11 +171,11 @@ fn a_token_is_asked_for_before_all_else() {
 }
 
 #[test]
-fn health_and_readiness_and_metrics_stay_open() {
+fn health_and_readiness_and_metrics_and_the_page_stay_open() {
     let tokens = Tokens::of(&[&token("ci").line]);
     let store = Store::emulator();
     let server = tokens.server(&store);
-    for path in ["/api/health", "/api/ready", "/metrics"] {
+    for path in ["/api/health", "/api/ready", "/metrics", "/"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
 }
@@ -183,6 +223,8 @@ fn a_token_is_neither_logged_nor_answered_wherever_a_client_puts_it() {
         }
     }
     answers.push(upload(&server, &[&format!("Bearer {secret}x")]));
+    answers.push(look(&server, "/api/uploads", secret));
+    answers.push(look(&server, &format!("/api/uploads/{secret}"), secret));
     assert!(answers.iter().any(|answer| answer.status == 201));
     for answer in &answers {
         let text = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));

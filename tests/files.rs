@@ -192,6 +192,26 @@ fn who_has_no_token_for_it_sends_nothing() {
 }
 
 #[test]
+fn the_object_says_whose_token_and_which_request_it_was() {
+    let store = Store::emulator();
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = directory.path().join("tokens");
+    // Of `a-token`.
+    let print = "1f6076e3a47ba1ded08025ffe06e57af217c14f9407f33fba50f99b1c7019387";
+    fs::write(&tokens, format!("sha256:{print} ci\n")).unwrap();
+    let server = Server::start(&store, &["--api-tokens-file", tokens.to_str().unwrap()]);
+    let path = file(&directory, "a", 1000);
+    let headers =
+        ["--header", "Authorization: Bearer a-token", "--header", "X-Request-Id: order-7"];
+    let url = format!("{}/api/upload/", server.url);
+    let send = ["--upload-file", path.to_str().unwrap(), &url];
+    let (status, answer) = curl(&[&headers[..], &send].concat(), Stdio::null());
+    assert_eq!(status, 201, "{answer}");
+    let metadata = &store.metadata("a")["metadata"];
+    assert_eq!(*metadata, serde_json::json!({"uploaded-by": "ci", "request-id": "order-7"}));
+}
+
+#[test]
 fn a_window_that_is_none_ends_the_start() {
     for size in ["0", "100KiB", "300KiB", "2GiB"] {
         let output = support::gcs_uploader()

@@ -465,7 +465,8 @@ fn nonsense_is_told_so() {
         "*",
         "test:80",
         "api/health",
-        "http://test",
+        "http://test?",
+        "http://test//",
         "ftp://test/api/health",
     ] {
         assert_eq!(scene.answer_to(request(&format!("GET {target}"))).status, 404, "{target}");

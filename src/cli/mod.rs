@@ -2,9 +2,12 @@
 //! the one that speaks to the person at the terminal.
 
 mod check;
+mod completions;
 #[cfg(feature = "emulator")]
 mod emulator;
+mod exit_status;
 mod logging;
+mod man;
 mod progress;
 mod serve;
 mod settings;
@@ -18,12 +21,12 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Puts files into a Google Cloud Storage bucket; either they are there, once and whole, or you are
 /// told why not.
 #[derive(Parser)]
-#[command(name = "gcs-uploader", version, max_term_width = 100)]
+#[command(name = "gcs-uploader", version, max_term_width = 100, after_help = exit_status::help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,14 +38,15 @@ enum Command {
     Upload(upload::Upload),
     Check(check::Check),
     Token(token::Tokens),
+    Completions(completions::Completions),
+    Man(man::WriteMan),
     #[cfg(feature = "emulator")]
     Emulator(emulator::RunEmulator),
 }
 
 /// Parses the command line and runs the command it names.
 ///
-/// Exit status: 0 when all is done; 1 when something failed, and standard error says what; 2 when
-/// the command line or a setting makes no sense; 130 when a signal cut it short.
+/// The exit status is one of those that the help names.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -53,10 +57,17 @@ pub fn run() -> ExitCode {
         Command::Upload(upload) => upload.run(),
         Command::Check(check) => check.run(),
         Command::Token(tokens) => tokens.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => emulator.run(),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
+}
+
+/// All that the command line may say: what the help, the completions and the manual are made from.
+fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Why a command could not be carried out.
@@ -81,10 +92,9 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

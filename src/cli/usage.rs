@@ -3,10 +3,9 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Cli, terminal};
+use super::{command, terminal};
 
 /// Tells why, and returns the exit status: 2, or 0 where help or the version was asked for.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {
@@ -60,7 +59,7 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
 fn setting(argument: &str) -> String {
     let flag = argument.split([' ', '=', '[']).next().unwrap_or(argument);
     let long = flag.trim_start_matches("--");
-    let variable = Cli::command()
+    let variable = command()
         .get_subcommands()
         .flat_map(|command| command.get_arguments())
         .filter(|candidate| candidate.get_long() == Some(long))

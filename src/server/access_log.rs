@@ -54,8 +54,10 @@ impl Entry {
             Ok(()) => String::new(),
             Err(error) => format!(", but the answer was lost: {error}"),
         };
+        // Whoever is refused is seen, however often he asks.
+        let level = if matches!(answer.status, 401 | 403) { Level::Info } else { self.level };
         log::log!(
-            self.level,
+            level,
             requestId = self.id.as_str(),
             requestMethod = self.method.as_str(),
             requestUrl = self.target.as_str(),

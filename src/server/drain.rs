@@ -47,7 +47,7 @@ fn finish_uploads(face: &Face) -> usize {
 fn refuse_waiting(face: &Face) {
     face.intake.begin_no_more();
     while let Some(job) = face.queue.take_back() {
-        face.answer(job.received, Err(draining()));
+        face.conclude(job.client, job.underway, Err(draining()));
         drop(job.admission);
     }
 }

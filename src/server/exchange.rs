@@ -26,6 +26,25 @@ pub(super) struct Received {
     request: Request,
 }
 
+/// Who learns what became of an upload.
+#[derive(Debug)]
+pub(super) enum Client {
+    /// A request that is still to be answered.
+    Waits(Box<Received>),
+    /// It was told where to look, see [`prefer`](super::prefer).
+    Looks(RequestId),
+}
+
+impl Client {
+    /// The id of its request.
+    pub(super) fn id(&self) -> &RequestId {
+        match self {
+            Self::Waits(received) => &received.id,
+            Self::Looks(id) => id,
+        }
+    }
+}
+
 impl Received {
     pub(super) fn new(request: Request, client: IpAddr, body: Option<Body>) -> Self {
         let header = |name: &'static str| {

@@ -6,18 +6,23 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::Config;
 use super::access_log;
-use super::answer::Answer;
-use super::exchange::Received;
+use super::answer::{Answer, JSON};
+use super::exchange::{Client, Received};
 use super::file_order::FileOrder;
-use super::intake::Intake;
+use super::intake::{Admission, Intake};
+use super::ledger::{Ledger, Ordered, Overview, REMEMBERED, Underway};
 use super::order::Order;
+use super::page;
+use super::prefer::Answered;
 use super::problem::{self, Problem};
 use super::queue::{Job, Queue, Work};
 use super::route::{self, Route};
+use super::upload_id::UploadId;
 use crate::gcs::Uploader;
 use crate::telemetry::Metrics;
 
@@ -37,7 +42,10 @@ pub(super) struct Face {
     pub(super) uploader: Arc<dyn Uploader>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) intake: Arc<Intake>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) queue: Queue,
+    /// What is at `/api/openapi.json`.
+    pub(super) description: Vec<u8>,
 }
 
 /// What is to be done about a request.
@@ -57,6 +65,19 @@ impl Face {
 
     pub(super) fn answer(&self, received: Received, reply: Reply) {
         let answer = reply.unwrap_or_else(|problem| problem.into_answer(&received.id));
+        self.hand_over(received, answer);
+    }
+
+    /// Enters how an upload ended, and tells its client if it still waits.
+    pub(super) fn conclude(&self, client: Client, underway: Underway, reply: Reply) {
+        let answer = reply.unwrap_or_else(|problem| problem.into_answer(client.id()));
+        underway.end(&answer);
+        if let Client::Waits(received) = client {
+            self.hand_over(*received, answer);
+        }
+    }
+
+    fn hand_over(&self, received: Received, answer: Answer) {
         let answer = answer.with_header("X-Request-Id", received.id.as_str());
         let entry = access_log::Entry::of(&received);
         let written = received.respond(&answer);
@@ -78,6 +99,10 @@ impl Face {
             Ok(Route::Health) => return Decision::Answer(Ok(health())),
             Ok(Route::Ready) => return Decision::Answer(self.readiness()),
             Ok(Route::Metrics) => return Decision::Answer(Ok(self.metrics_page())),
+            Ok(Route::Description) => return Decision::Answer(Ok(self.description())),
+            Ok(Route::Page) => return Decision::Answer(Ok(page::answer())),
+            Ok(Route::Uploads) => return Decision::Answer(self.uploads(received)),
+            Ok(Route::UploadById(id)) => return Decision::Answer(self.upload(received, id)),
             Ok(Route::Upload) => FileOrder::of(received, path, query, &self.config).map(Work::File),
             Ok(Route::UploadRandom) => Order::of(received, query, &self.config).map(Work::Random),
             Err(problem) => Err(problem),
@@ -93,8 +118,66 @@ impl Face {
         let Some(admission) = self.intake.enter() else {
             return self.answer(received, Err(draining()));
         };
-        if let Err(job) = self.queue.offer(Job { received, work, admission }) {
-            self.answer(job.received, Err(self.queue_full()));
+        let underway = self.ledger.enter(Ordered {
+            request_id: received.id.clone(),
+            caller: work.caller().cloned(),
+            size: work.size(),
+        });
+        match work.answered() {
+            Answered::AtTheEnd => self.queue_up(received, work, underway, admission),
+            Answered::AtOnce => self.queue_up_and_answer(received, work, underway, admission),
+        }
+    }
+
+    fn queue_up(&self, received: Received, work: Work, underway: Underway, admission: Admission) {
+        let job = Job { client: Client::Waits(Box::new(received)), work, underway, admission };
+        if let Err(job) = self.queue.offer(job)
+            && let Client::Waits(received) = job.client
+        {
+            self.answer(*received, Err(self.queue_full()));
+        }
+    }
+
+    /// RFC 7240, 4.1.
+    fn queue_up_and_answer(
+        &self,
+        received: Received,
+        work: Work,
+        underway: Underway,
+        admission: Admission,
+    ) {
+        let (id, view) = (underway.id(), underway.view());
+        let client = Client::Looks(received.id.clone());
+        let reply = match self.queue.offer(Job { client, work, underway, admission }) {
+            Ok(()) => Ok(Answer::json(202, &view)
+                .with_header("Location", &format!("/api/uploads/{id}"))
+                .with_header("Preference-Applied", "respond-async")),
+            Err(_) => Err(self.queue_full()),
+        };
+        self.answer(received, reply);
+    }
+
+    fn uploads(&self, received: &Received) -> Reply {
+        self.config.access.viewer(&received.values("Authorization"))?;
+        Ok(Answer::json(200, &Uploads { server: self.about(), overview: self.ledger.overview() }))
+    }
+
+    fn upload(&self, received: &Received, id: UploadId) -> Reply {
+        self.config.access.viewer(&received.values("Authorization"))?;
+        let view = self.ledger.find(id).ok_or_else(|| unknown_upload(id))?;
+        Ok(Answer::json(200, &view))
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            version: env!("CARGO_PKG_VERSION"),
+            bucket: &self.config.bucket,
+            endpoint: self.config.endpoint.trim_end_matches('/'),
+            workers: self.config.workers.get(),
+            queue_depth: self.config.queue_depth,
+            upload_size: self.config.upload_size.as_u64(),
+            max_upload_size: self.config.max_upload_size.as_u64(),
+            remembered: REMEMBERED,
         }
     }
 
@@ -115,12 +198,48 @@ impl Face {
         Answer::new(200, Metrics::CONTENT_TYPE, self.metrics.encode().into_bytes())
     }
 
+    fn description(&self) -> Answer {
+        Answer::new(200, JSON, self.description.clone())
+    }
+
     fn queue_full(&self) -> Problem {
         let (workers, depth) = (self.config.workers, self.config.queue_depth);
         let detail = format!("{workers} uploads are under way and {depth} wait; no more may wait.");
         Problem::new(&problem::QUEUE_FULL, detail)
             .with_header("Retry-After", QUEUE_FULL_RETRY_SECONDS)
     }
+}
+
+/// What is at `/api/uploads`.
+#[derive(Serialize)]
+struct Uploads<'a> {
+    server: About<'a>,
+    #[serde(flatten)]
+    overview: Overview,
+}
+
+/// What a person who looks wants to know of the server.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct About<'a> {
+    version: &'static str,
+    bucket: &'a str,
+    /// Of Cloud Storage, or of what stands in for it.
+    endpoint: &'a str,
+    workers: usize,
+    queue_depth: usize,
+    upload_size: u64,
+    max_upload_size: u64,
+    /// How many uploads that have ended are remembered.
+    remembered: usize,
+}
+
+fn unknown_upload(id: UploadId) -> Problem {
+    let detail = format!(
+        "No upload {id} is under way here or among the last {REMEMBERED} that ended. A result is kept \
+         until {REMEMBERED} later ones have ended, by the instance that took the upload in, while it runs."
+    );
+    Problem::new(&problem::UNKNOWN_UPLOAD, detail).with("remembered", REMEMBERED)
 }
 
 fn health() -> Answer {

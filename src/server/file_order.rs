@@ -82,6 +82,14 @@ impl FileOrder {
         Ok(Self { body, payload, naming, caller })
     }
 
+    /// How long the file is, if it is one, and its client says so beforehand.
+    pub(super) fn announced(&self) -> Option<u64> {
+        match self.payload {
+            Payload::File(_) => self.body.announced(),
+            Payload::Form(_) => None,
+        }
+    }
+
     /// The caller's name, or `-`, which is nobody's, where everybody may upload.
     pub(super) fn caller_in_log(&self) -> &str {
         self.caller.as_ref().map_or("-", Caller::as_str)

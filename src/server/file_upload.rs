@@ -14,6 +14,7 @@ use super::bytes::{Bytes, Fault};
 use super::checksums::Check;
 use super::face::{Face, Reply};
 use super::file_order::{Chosen, FileHead, FileOrder, Payload};
+use super::ledger::Underway;
 use super::multipart::{Boundary, Multipart, PartHead};
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
@@ -22,9 +23,9 @@ use crate::content::Source;
 use crate::gcs::{ErrorKind, NewObject, UploadError, Uploaded};
 
 /// Uploads what the client sends, and says what became of it.
-pub(super) fn run(face: &Face, id: &RequestId, order: &FileOrder) -> Reply {
+pub(super) fn run(face: &Face, id: &RequestId, order: &FileOrder, underway: &Underway) -> Reply {
     let left = face.config.max_upload_size.as_u64();
-    let mut upload = FileUpload { face, id, order, left };
+    let mut upload = FileUpload { face, id, order, underway, left };
     let announced = order.body.announced();
     let mut body = order.body.open();
     match &order.payload {
@@ -41,6 +42,7 @@ struct FileUpload<'a> {
     face: &'a Face,
     id: &'a RequestId,
     order: &'a FileOrder,
+    underway: &'a Underway,
     /// How many bytes may still be stored.
     left: u64,
 }
@@ -123,7 +125,13 @@ impl FileUpload<'_> {
             fault: None,
         };
         let began = Instant::now();
-        let observer = Watcher { metrics: &self.face.metrics, id: self.id, name: &object.name };
+        let observer = Watcher {
+            metrics: &self.face.metrics,
+            underway: self.underway,
+            id: self.id,
+            name: &object.name,
+        };
+        self.underway.begins(&object.name);
         let uploading = AssertUnwindSafe(|| {
             let (window, timeout) =
                 (self.face.config.upload_window, self.face.config.upload_timeout);

@@ -18,9 +18,11 @@ use super::disposition::Disposition;
 use super::idempotency::Key;
 use super::metrics_door::request_line;
 use super::multipart::{Boundary, Multipart};
+use super::prefer::Answered;
 use super::problem::Problem;
 use super::request_id::RequestId;
 use super::route::{self, Offer};
+use super::upload_id::UploadId;
 use super::{Config, query};
 use crate::content::ByteSize;
 
@@ -104,6 +106,29 @@ pub fn request_id(data: &[u8]) {
     let id = RequestId::choose(Some(&text));
     let sane = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     assert!((1..=64).contains(&id.as_str().len()) && id.as_str().bytes().all(sane));
+}
+
+/// The value of `Prefer`.
+pub fn prefer(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let answered = Answered::of(&[&text]);
+    let named = text.to_ascii_lowercase().contains("respond-async");
+    assert!(named || answered == Answered::AtTheEnd, "it is not asked for");
+    assert_eq!(Answered::of(&["wait=1", &text]), answered, "others change nothing");
+    let before = format!("respond-async, {text}");
+    assert_eq!(Answered::of(&[&before]), Answered::AtOnce, "what follows changes nothing");
+}
+
+/// The id of an upload, as it stands in a path.
+pub fn upload_id(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some(id) = UploadId::parse(&text) {
+        assert_eq!(id.to_string(), text);
+    }
+    let path = format!("/api/uploads/{text}");
+    let is_one = UploadId::parse(&text).is_some();
+    assert_eq!(route::route(&Method::Get, &path, Offer::Everything).is_ok(), is_one);
+    assert_eq!(route::path_label(&path) == "other", !is_one);
 }
 
 /// The value of `Authorization`.
@@ -213,11 +238,13 @@ mod tests {
 
     use super::*;
 
-    const TARGETS: [fn(&[u8]); 13] = [
+    const TARGETS: [fn(&[u8]); 15] = [
         query,
         size,
         target,
         idempotency_key,
+        prefer,
+        upload_id,
         request_id,
         authorization,
         token_file,
@@ -230,7 +257,7 @@ mod tests {
     ];
 
     /// Inputs as they should be, of every kind.
-    const GOOD: [&str; 17] = [
+    const GOOD: [&str; 19] = [
         "size=64KiB",
         "size=1&size=%31",
         "18446744073709551615B",
@@ -238,6 +265,8 @@ mod tests {
         "http://host:1/metrics",
         "\"a \\\"b\\\" \\\\c\"",
         "8e03978e-40d5-43e8-bc93-6894a57f9324",
+        "respond-async; a=\"b, \\\" c\", wait=10",
+        "d5ea41268ded915b8bd98f6dbce3fb70",
         "Bearer gcsu_abcDEF123-_",
         "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ci upload",
         "# tokens\r\n\nsha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad x",

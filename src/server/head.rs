@@ -27,7 +27,7 @@ const MAX_HEADERS: usize = 64;
 const MAX_BODY: u64 = 64 << 10;
 
 /// The headers that anybody behind asks for.
-const PASSED_ON: [&str; 12] = [
+pub(super) const PASSED_ON: [&str; 13] = [
     "Authorization",
     "Content-Digest",
     "Content-Disposition",
@@ -36,6 +36,7 @@ const PASSED_ON: [&str; 12] = [
     "Content-Range",
     "Content-Type",
     "Idempotency-Key",
+    "Prefer",
     "Repr-Digest",
     "User-Agent",
     "X-Goog-Hash",

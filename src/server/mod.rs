@@ -5,6 +5,8 @@
 //! judgement of `head`, over the `relay` to tiny_http. From there on `exchange` holds it, and `face`
 //! decides by `route` and `query`, and either answers (`answer`, `problem`) or puts it into the
 //! `queue`, from which a worker takes it to `upload`. The answer goes back the same way.
+//! `description` tells programs what can be asked for.
+//! The `ledger` knows what is under way and what lately was, and the `page` shows it to people.
 //!
 //! A client's own file comes with the request: `file_order` judges its head, and `file_upload` reads
 //! the `body` from the connection while it uploads, through `chunked` and `multipart` where it is so
@@ -25,6 +27,7 @@ mod ceilings;
 mod checksums;
 mod chunked;
 mod connection;
+mod description;
 mod disposition;
 mod door;
 mod drain;
@@ -37,10 +40,14 @@ pub mod fuzz;
 mod head;
 mod idempotency;
 mod intake;
+mod ledger;
 mod metrics_door;
 mod multipart;
 mod order;
+mod pace;
+mod page;
 mod parameters;
+mod prefer;
 mod problem;
 mod query;
 mod queue;
@@ -50,7 +57,9 @@ mod route;
 pub mod signals;
 #[cfg(test)]
 mod tests;
+mod throughput;
 mod upload;
+mod upload_id;
 mod visitors;
 
 use std::io;
@@ -70,6 +79,7 @@ use connection::Limits;
 use door::{Door, Rules};
 use face::Face;
 use intake::Intake;
+use ledger::Ledger;
 use metrics_door::MetricsDoor;
 use queue::Queue;
 use route::Offer;
@@ -176,10 +186,12 @@ impl Server {
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
+            description: description::of(&config),
             config,
             uploader,
             metrics,
             intake: Arc::new(Intake::default()),
+            ledger: Arc::new(Ledger::new()),
         });
         Ok(Self { listener, address, metrics_listener, face, limits: Limits::DEFAULT })
     }

@@ -4,6 +4,7 @@ use super::Config;
 use super::access::Caller;
 use super::exchange::Received;
 use super::idempotency::Key;
+use super::prefer::Answered;
 use super::problem::Problem;
 use super::query;
 use crate::content::ByteSize;
@@ -16,6 +17,7 @@ pub(super) struct Order {
     pub(super) caller: Option<Caller>,
     /// With a key, it is the same object however often it is ordered.
     pub(super) key: Option<Key>,
+    pub(super) answered: Answered,
 }
 
 impl Order {
@@ -29,6 +31,7 @@ impl Order {
             caller: config.access.uploader(&received.values("Authorization"))?,
             key: Key::of(&received.values("Idempotency-Key"))?,
             size: query::size(query, config)?,
+            answered: Answered::of(&received.values("Prefer")),
         })
     }
 

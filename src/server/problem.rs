@@ -30,6 +30,7 @@ pub(super) const BAD_IDEMPOTENCY_KEY: Kind =
 pub(super) const UNAUTHORIZED: Kind = Kind("unauthorized", "A token is needed", 401);
 pub(super) const FORBIDDEN: Kind = Kind("forbidden", "The token is not for this", 403);
 pub(super) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
+pub(super) const UNKNOWN_UPLOAD: Kind = Kind("unknown-upload", "No such upload", 404);
 pub(super) const METHOD_NOT_ALLOWED: Kind =
     Kind("method-not-allowed", "Method not allowed on this path", 405);
 pub(super) const REQUEST_TIMEOUT: Kind =
@@ -69,14 +70,70 @@ pub(super) const STORAGE_TIMED_OUT: Kind =
     Kind("storage-timed-out", "Cloud Storage did not finish in time", 504);
 pub(super) const VERSION: Kind = Kind("http-version", "HTTP version not supported", 505);
 
+/// Every kind there is, as the API's description has them.
+pub(super) const ALL: &[Kind] = &[
+    BAD_PARAMETER,
+    MALFORMED,
+    AMBIGUOUS_BODY,
+    BAD_AUTHORIZATION,
+    BAD_CONTENT_TYPE,
+    BAD_DISPOSITION,
+    BAD_CHECKSUM,
+    BAD_NAME,
+    CONTENT_RANGE,
+    INCOMPLETE_BODY,
+    MALFORMED_BODY,
+    BAD_IDEMPOTENCY_KEY,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NOT_FOUND,
+    UNKNOWN_UPLOAD,
+    METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
+    OBJECT_EXISTS,
+    LENGTH_REQUIRED,
+    CHUNKED_BODY,
+    SIZE_TOO_LARGE,
+    BODY_TOO_LARGE,
+    TARGET_TOO_LONG,
+    CONTENT_CODING,
+    EXPECTATION_FAILED,
+    CHECKSUM_MISMATCH,
+    IDEMPOTENCY_KEY_REUSED,
+    HEAD_TOO_LARGE,
+    INTERNAL,
+    TRANSFER_CODING,
+    STORAGE_REFUSED,
+    NAME_TAKEN,
+    NO_CREDENTIALS,
+    STORAGE_UNINTELLIGIBLE,
+    STORAGE_LOST,
+    NOT_READY,
+    QUEUE_FULL,
+    DRAINING,
+    TOO_MANY_CONNECTIONS,
+    INTERRUPTED,
+    STORAGE_TIMED_OUT,
+    VERSION,
+];
+
 impl Kind {
     /// The last part of the problem's `type`.
     pub(super) fn slug(&self) -> &'static str {
         self.0
     }
 
+    pub(super) fn title(&self) -> &'static str {
+        self.1
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.2
+    }
+
+    /// The problem's `type`.
+    pub(super) fn uri(&self) -> String {
+        format!("urn:gcs-uploader:problem:{}", self.0)
     }
 }
 
@@ -98,7 +155,7 @@ impl Problem {
     /// A detail may quote what a client sent: a token in it is left out.
     pub(super) fn new(kind: &Kind, detail: impl Into<String>) -> Self {
         Self {
-            uri: format!("urn:gcs-uploader:problem:{}", kind.0),
+            uri: kind.uri(),
             title: kind.1,
             status: kind.2,
             detail: without_tokens(&detail.into()).into_owned(),
@@ -141,4 +198,22 @@ pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let cut = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
     format!("{:?}{cut}", text.chars().take(SHOWN).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_has_every_one_once() {
+        let declared = include_str!("problem.rs").matches(": Kind =").count();
+        let slugs: HashSet<_> = ALL.iter().map(Kind::slug).collect();
+        assert_eq!(
+            (slugs.len(), ALL.len()),
+            (declared - 1, declared - 1),
+            "the one is this test's"
+        );
+    }
 }

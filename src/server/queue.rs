@@ -9,20 +9,24 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
-use super::exchange::Received;
+use super::access::Caller;
+use super::exchange::Client;
 use super::face::Face;
 use super::file_order::FileOrder;
 use super::file_upload;
 use super::intake::Admission;
+use super::ledger::Underway;
 use super::order::Order;
+use super::prefer::Answered;
 use super::upload;
 
 /// An upload that was taken in.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) received: Received,
+    pub(super) client: Client,
     pub(super) work: Work,
-    /// Held until the client has been answered.
+    pub(super) underway: Underway,
+    /// Held until the client has been answered, or until the end if it was long before.
     pub(super) admission: Admission,
 }
 
@@ -33,6 +37,32 @@ pub(super) enum Work {
     Random(Order),
     /// The client sends them.
     File(FileOrder),
+}
+
+impl Work {
+    /// Who ordered it; `None` where everybody may.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Random(order) => order.caller.as_ref(),
+            Self::File(order) => order.caller.as_ref(),
+        }
+    }
+
+    /// How large the object will be, where that is known beforehand.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Self::Random(order) => Some(order.size.as_u64()),
+            Self::File(order) => order.announced(),
+        }
+    }
+
+    /// Whoever sends a file stays until it is sent, and gets its answer then.
+    pub(super) fn answered(&self) -> Answered {
+        match self {
+            Self::Random(order) => order.answered,
+            Self::File(_) => Answered::AtTheEnd,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -108,17 +138,17 @@ fn work(face: &Arc<Face>) {
 }
 
 fn serve(face: &Arc<Face>, job: Job) {
-    let Job { received, work, admission } = job;
+    let Job { client, work, underway, admission } = job;
     if face.intake.may_begin() {
         face.metrics.worker_began();
         let reply = match &work {
-            Work::Random(order) => upload::run(face, &received.id, order),
-            Work::File(order) => file_upload::run(face, &received.id, order),
+            Work::Random(order) => upload::run(face, client.id(), order, &underway),
+            Work::File(order) => file_upload::run(face, client.id(), order, &underway),
         };
         face.metrics.worker_ended();
-        face.answer(received, reply);
+        face.conclude(client, underway, reply);
     } else {
-        face.answer(received, Err(super::face::draining()));
+        face.conclude(client, underway, Err(super::face::draining()));
     }
     drop(admission);
 }

@@ -4,6 +4,7 @@
 use tiny_http::Method;
 
 use super::problem::{self, Problem, quoted};
+use super::upload_id::UploadId;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,20 +12,33 @@ pub(super) enum Route {
     Health,
     Ready,
     Metrics,
+    Description,
     Upload,
     UploadRandom,
+    Uploads,
+    UploadById(UploadId),
+    Page,
 }
 
 /// What a file's own name may follow, as `curl -T` has it.
 const BEFORE_NAME: &str = "/api/upload/";
 
-const ROUTES: [(&str, Route); 5] = [
+const ROUTES: [(&str, Route); 8] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
+    ("/api/openapi.json", Route::Description),
     ("/api/upload", Route::Upload),
     ("/api/upload-random", Route::UploadRandom),
+    ("/api/uploads", Route::Uploads),
+    ("/", Route::Page),
 ];
+
+/// What the path of one upload begins with.
+const BEFORE_ID: &str = "/api/uploads/";
+
+/// That path for a person, and as a metric's label.
+const ANY_UPLOAD: &str = "/api/uploads/{id}";
 
 /// What a listener has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +61,17 @@ impl Offer {
 
     fn paths(self) -> String {
         let paths = ROUTES.iter().filter(|&&(_, route)| self.has(route)).map(|&(path, _)| path);
-        paths.collect::<Vec<_>>().join(", ")
+        let any_upload = self.has(Route::Uploads).then_some(ANY_UPLOAD);
+        paths.chain(any_upload).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Route {
     /// The route that `path` names.
     pub(super) fn at(path: &str) -> Option<Self> {
-        find(path).map(|&(_, route)| route)
+        let known = find(path).map(|&(_, route)| route);
+        let id = || path.strip_prefix(BEFORE_ID).and_then(UploadId::parse);
+        known.or_else(|| id().map(Self::UploadById))
     }
 
     /// Whether a request by this method has a body that is read.
@@ -64,24 +81,41 @@ impl Route {
 
     /// Asked for by machines, every few seconds.
     pub(super) fn is_probe(self) -> bool {
-        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+        match self {
+            Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::UploadById(_) => {
+                true
+            }
+            Self::Description | Self::Upload | Self::UploadRandom | Self::Page => false,
+        }
     }
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::Upload => "POST, PUT",
             Self::UploadRandom => "POST",
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::Description
+            | Self::Uploads
+            | Self::UploadById(_)
+            | Self::Page => "GET, HEAD",
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
-            Self::Health | Self::Ready | Self::Metrics => {
+            Self::UploadRandom => *method == Method::Post,
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::Description
+            | Self::Uploads
+            | Self::UploadById(_)
+            | Self::Page => {
                 matches!(method, Method::Get | Method::Head)
             }
             Self::Upload => matches!(method, Method::Post | Method::Put),
-            Self::UploadRandom => *method == Method::Post,
         }
     }
 }
@@ -126,7 +160,8 @@ pub(super) fn split(target: &str) -> (&str, Option<&str>) {
 
 /// The path as a metric's label: one of ours, or `other`.
 pub(super) fn path_label(path: &str) -> &'static str {
-    find(path).map_or("other", |(known, _)| known)
+    let known = find(path).map(|(known, _)| *known);
+    known.or_else(|| Route::at(path).map(|_| ANY_UPLOAD)).unwrap_or("other")
 }
 
 /// The method as a metric's label: a standard one, or `other`.

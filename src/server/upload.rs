@@ -13,6 +13,7 @@ use super::Config;
 use super::answer::Answer;
 use super::face::{Face, Reply};
 use super::idempotency::Identity;
+use super::ledger::Underway;
 use super::order::Order;
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
@@ -111,13 +112,14 @@ impl File {
 }
 
 /// Uploads what was ordered. A panic below is an answer too, and costs no worker.
-pub(super) fn run(face: &Face, id: &RequestId, order: &Order) -> Reply {
+pub(super) fn run(face: &Face, id: &RequestId, order: &Order, underway: &Underway) -> Reply {
     let file = File::of(face, id, order);
     let object = file.object();
     let seed = file.content().seed();
     let began = Instant::now();
+    underway.begins(&object.name);
     let uploading = AssertUnwindSafe(|| {
-        let observer = Watcher { metrics: &face.metrics, id, name: &object.name };
+        let observer = Watcher { metrics: &face.metrics, underway, id, name: &object.name };
         file.upload(face, &observer)
     });
     match panic::catch_unwind(uploading) {
@@ -303,9 +305,10 @@ impl Left {
     }
 }
 
-/// Counts and logs what an upload does on its way.
+/// Counts, enters and logs what an upload does on its way.
 pub(super) struct Watcher<'a> {
     pub(super) metrics: &'a Metrics,
+    pub(super) underway: &'a Underway,
     pub(super) id: &'a RequestId,
     pub(super) name: &'a str,
 }
@@ -313,10 +316,16 @@ pub(super) struct Watcher<'a> {
 impl Observer for Watcher<'_> {
     fn sent(&self, bytes: u64) {
         self.metrics.sent(bytes);
+        self.underway.sent(bytes);
+    }
+
+    fn persisted(&self, offset: u64) {
+        self.underway.persisted(offset);
     }
 
     fn retrying(&self, cause: Cause, wait: Duration) {
         self.metrics.retrying(cause);
+        self.underway.retrying();
         log::warn!(
             requestId = self.id.as_str(), name = self.name, cause:% = cause;
             "trying {} again in {:.1} s ({cause})", self.name, wait.as_secs_f64()
@@ -325,6 +334,7 @@ impl Observer for Watcher<'_> {
 
     fn resuming(&self, cause: Cause, offset: u64) {
         self.metrics.resuming(cause);
+        self.underway.resuming();
         log::debug!(
             requestId = self.id.as_str(), name = self.name, cause:% = cause, offset = offset;
             "going on with {} from byte {offset} ({cause})", self.name

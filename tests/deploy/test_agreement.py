@@ -102,6 +102,16 @@ def test_the_entrance_lets_a_file_of_any_size_through_as_it_comes(overlay: Overl
     assert annotations[f"{nginx}/proxy-send-timeout"] == annotations[f"{nginx}/proxy-read-timeout"]
 
 
+def test_a_browser_comes_back_to_the_instance_that_remembers_its_uploads(overlay: Overlay):
+    annotations = overlay.the("Ingress")["metadata"].get("annotations", {})
+    by_nginx = annotations.get("nginx.ingress.kubernetes.io/affinity") == "cookie"
+    by_google = any(
+        config["spec"]["sessionAffinity"]["affinityType"] == "GENERATED_COOKIE"
+        for config in overlay.of_kind("BackendConfig")
+    )
+    assert by_nginx != by_google
+
+
 # Ports
 
 

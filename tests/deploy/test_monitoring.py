@@ -139,14 +139,14 @@ def test_every_metric_of_the_server_is_watched(
 
 
 def test_an_alert_groups_by_customer_and_says_where_help_is(rules: list[dict], repository: Path):
-    headings = re.findall(r"^### (\w+)$", (repository / "docs" / "deploy.md").read_text(), re.M)
+    headings = re.findall(r"^### (\w+)$", (repository / "docs" / "operating.md").read_text(), re.M)
     for rule in rules:
         name = rule["alert"]
         assert "by (namespace" in rule["expr"], name
         assert "$labels.namespace" in rule["annotations"]["summary"], name
         assert rule["labels"]["severity"] in {"critical", "warning"}, name
-        assert rule["annotations"]["runbook"] == f"docs/deploy.md#{name.lower()}", name
-        assert name in headings, f"docs/deploy.md does not say what to do at {name}"
+        assert rule["annotations"]["runbook"] == f"docs/operating.md#{name.lower()}", name
+        assert name in headings, f"docs/operating.md does not say what to do at {name}"
     assert len({rule["alert"] for rule in rules}) == len(rules)
 
 

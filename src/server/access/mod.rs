@@ -1,4 +1,4 @@
-//! Who may upload: bearer tokens (RFC 6750), of which only SHA-256 fingerprints are known here.
+//! Who may upload, and who may look: bearer tokens (RFC 6750), of which only SHA-256 fingerprints are known here.
 //!
 //! What a client presents is hashed, looked up and forgotten: it gets into no log line, no answer
 //! and no error. Without a file of tokens everybody may upload.
@@ -44,6 +44,11 @@ impl Access {
         Ok(Self(Some(Arc::new(TokenFile::open(path)?))))
     }
 
+    /// Whether everybody may.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Who uploads, by the values of all `Authorization` headers of the request; `None` where
     /// everybody may.
     pub(super) fn uploader(&self, authorization: &[&str]) -> Result<Option<Caller>, Problem> {
@@ -52,15 +57,36 @@ impl Access {
             Some(file) => uploader_among(&file.tokens(), authorization).map(Some),
         }
     }
+
+    /// `Ok` for whoever may look at the uploads: who may upload, and those whose tokens are for
+    /// that alone.
+    pub(super) fn viewer(&self, authorization: &[&str]) -> Result<(), Problem> {
+        match &self.0 {
+            None => Ok(()),
+            Some(file) => viewer_among(&file.tokens(), authorization),
+        }
+    }
 }
 
 fn uploader_among(tokens: &Tokens, authorization: &[&str]) -> Result<Caller, Problem> {
-    let presented = bearer(authorization)?;
-    let entry = tokens.find(Fingerprint::of(presented)).ok_or_else(unknown)?;
-    match entry {
+    match presented_among(tokens, authorization)? {
         Entry { caller, grant: Grant::Upload, .. } => Ok(caller.clone()),
-        Entry { caller, grant: Grant::Nothing, .. } => Err(not_for_this(caller)),
+        Entry { caller, grant: Grant::View | Grant::Nothing, .. } => {
+            Err(not_for_this(caller, "upload"))
+        }
     }
+}
+
+fn viewer_among(tokens: &Tokens, authorization: &[&str]) -> Result<(), Problem> {
+    match presented_among(tokens, authorization)? {
+        Entry { grant: Grant::Upload | Grant::View, .. } => Ok(()),
+        Entry { caller, grant: Grant::Nothing, .. } => Err(not_for_this(caller, "view")),
+    }
+}
+
+fn presented_among<'a>(tokens: &'a Tokens, authorization: &[&str]) -> Result<&'a Entry, Problem> {
+    let presented = bearer(authorization)?;
+    tokens.find(Fingerprint::of(presented)).ok_or_else(unknown)
 }
 
 /// The token that the headers present.
@@ -80,7 +106,7 @@ pub(super) fn bearer<'a>(authorization: &[&'a str]) -> Result<&'a str, Problem> 
 }
 
 fn missing() -> Problem {
-    let detail = "An upload needs a token: send Authorization: Bearer and the token.";
+    let detail = "This needs a token: send Authorization: Bearer and the token.";
     Problem::new(&problem::UNAUTHORIZED, detail).with_header("WWW-Authenticate", CHALLENGE)
 }
 
@@ -96,9 +122,10 @@ fn repeated() -> Problem {
     Problem::new(&problem::BAD_AUTHORIZATION, detail).with_header("WWW-Authenticate", challenge)
 }
 
-fn not_for_this(caller: &Caller) -> Problem {
-    let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\", scope=\"upload\"");
-    let detail = format!("The token of {caller} is known, but may not upload.");
+/// `scope` is the word in the file of tokens that would do.
+fn not_for_this(caller: &Caller, scope: &str) -> Problem {
+    let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\", scope=\"{scope}\"");
+    let detail = format!("The token of {caller} is known, but may not {scope}.");
     Problem::new(&problem::FORBIDDEN, detail).with_header("WWW-Authenticate", challenge)
 }
 
@@ -108,7 +135,12 @@ mod tests {
 
     fn tokens() -> Tokens {
         let line = |token, rest| format!("{} {rest}\n", Fingerprint::of(token));
-        let file = [line("one", "ci"), line("two", "ci upload"), line("three", "old nothing")];
+        let file = [
+            line("one", "ci"),
+            line("two", "ci upload"),
+            line("three", "old nothing"),
+            line("four", "wall view"),
+        ];
         Tokens::parse(file.concat().as_bytes()).unwrap()
     }
 
@@ -126,6 +158,17 @@ mod tests {
         for header in ["Bearer one", "bearer two", "BEARER  one", " Bearer one "] {
             assert_eq!(uploader_among(&tokens(), &[header]).unwrap().as_str(), "ci", "{header}");
         }
+    }
+
+    #[test]
+    fn who_may_upload_may_look_and_so_may_who_may_do_that_alone() {
+        let may_look =
+            |header| viewer_among(&tokens(), &[header]).map_err(|problem| problem.status());
+        assert_eq!(["Bearer one", "Bearer four"].map(may_look), [Ok(()); 2]);
+        assert_eq!(["Bearer three", "Bearer five"].map(may_look), [Err(403), Err(401)]);
+        let (status, text) = refusal(&["Bearer four"]);
+        assert_eq!(status, 403);
+        assert!(text.contains("scope=\\\"upload\\\"") && text.contains("of wall"), "{text}");
     }
 
     #[test]

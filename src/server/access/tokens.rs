@@ -55,7 +55,10 @@ impl fmt::Display for Caller {
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grant {
+    /// Of uploads, and of looking at them.
     Upload,
+    /// Of looking at uploads alone.
+    View,
     /// It is known, so that its use shows in the log, and good for nothing: on its way out.
     Nothing,
 }
@@ -98,16 +101,16 @@ pub enum LineError {
     NoName,
     #[error("{0}")]
     BadName(#[from] CallerError),
-    #[error("has something else than upload or nothing after the name")]
+    #[error("has something else than upload, view or nothing after the name")]
     BadGrant,
-    #[error("has more than a SHA-256, a name and upload or nothing")]
+    #[error("has more than a SHA-256, a name and upload, view or nothing")]
     TooMuch,
     #[error("repeats the SHA-256 of line {0}")]
     Repeats(usize),
 }
 
 impl Tokens {
-    /// Reads a list: on each line `sha256:HEX NAME`, and `upload` or `nothing` where it is not
+    /// Reads a list: on each line `sha256:HEX NAME`, and `view` or `nothing` where it is not
     /// `upload`. Empty lines and those that begin with `#` say nothing.
     pub(in crate::server) fn parse(file: &[u8]) -> Result<Self, TokensError> {
         let mut entries = Vec::new();
@@ -156,6 +159,7 @@ fn entry(line: &[u8]) -> Result<Option<Entry>, LineError> {
     let caller = words.next().ok_or(LineError::NoName)?.parse()?;
     let grant = match words.next() {
         None | Some("upload") => Grant::Upload,
+        Some("view") => Grant::View,
         Some("nothing") => Grant::Nothing,
         Some(_) => return Err(LineError::BadGrant),
     };
@@ -181,10 +185,11 @@ mod tests {
     #[test]
     fn reads_names_and_what_tokens_are_for() {
         let file = format!(
-            "# who uploads here\n\n{}\r\n\t {}  \n{}",
+            "# who uploads here\n\n{}\r\n\t {}  \n{}\n{}",
             line("a", "ci"),
             line("b", "batch upload"),
-            line("c", "old nothing")
+            line("c", "old nothing"),
+            line("d", "wall view")
         );
         let tokens = Tokens::parse(file.as_bytes()).unwrap();
         let found =
@@ -192,7 +197,8 @@ mod tests {
         assert_eq!(found("a"), Some(("ci", Grant::Upload)));
         assert_eq!(found("b"), Some(("batch", Grant::Upload)));
         assert_eq!(found("c"), Some(("old", Grant::Nothing)));
-        assert_eq!(found("d"), None);
+        assert_eq!(found("d"), Some(("wall", Grant::View)));
+        assert_eq!(found("e"), None);
     }
 
     #[test]

@@ -67,6 +67,19 @@ fn metrics_are_open_metrics() {
 }
 
 #[test]
+fn the_page_comes_whole_with_what_a_browser_is_to_hold_it_to() {
+    let reply = run(Plan::Store).ask("GET /");
+    assert_eq!((reply.status, reply.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(reply.body.starts_with("<!doctype html>") && reply.body.ends_with("</html>\n"));
+    let policy = reply.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(policy.contains("; frame-ancestors 'none'"), "{policy}");
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    assert_eq!(reply.header("referrer-policy"), "no-referrer");
+    assert_eq!(reply.header("cross-origin-opener-policy"), "same-origin");
+}
+
+#[test]
 fn an_upload_is_answered_with_what_was_stored() {
     let server = run(Plan::Store);
     let reply = server.ask("POST /api/upload-random?size=300KiB");
@@ -141,7 +154,7 @@ fn a_short_body_is_ignored() {
 fn head_is_get_without_the_body() {
     let server = run(Plan::Store);
     let mut client = server.connect();
-    for target in ["/api/health", "/api/ready", "/metrics"] {
+    for target in ["/api/health", "/api/ready", "/metrics", "/"] {
         let get = client.ask(&format!("GET {target}"));
         let head = client.ask(&format!("HEAD {target}"));
         assert_eq!(head.status, get.status);
@@ -178,9 +191,12 @@ fn unknown_paths_are_404() {
     reply.assert_problem(json!({
         "type": "not-found", "title": "No such path", "status": 404,
         "detail": "There is nothing at \"/api/health/\"; there is \
-            /api/health, /api/ready, /metrics, /api/upload, /api/upload-random.",
+            /api/health, /api/ready, /metrics, /api/openapi.json, /api/upload, /api/upload-random, \
+            /api/uploads, /, /api/uploads/{id}.",
     }));
-    for target in ["/", "/api", "/api/Health", "//api/health", "/api/../metrics", "*", "/%00"] {
+    for target in
+        ["/index.html", "/api", "/api/Health", "//api/health", "/api/../metrics", "*", "/%00"]
+    {
         assert_eq!(server.ask(&format!("GET {target}")).status, 404, "{target}");
     }
 }
@@ -197,6 +213,7 @@ fn another_method_is_405_with_those_that_are_allowed() {
         ("POST /api/health", "GET, HEAD"),
         ("POST /api/ready", "GET, HEAD"),
         ("BREW /metrics", "GET, HEAD"),
+        ("POST /", "GET, HEAD"),
         ("GET /api/upload-random", "POST"),
         ("OPTIONS /api/upload-random", "POST"),
     ] {

@@ -3,10 +3,12 @@
 
 mod clients;
 mod contract;
+mod description;
 mod draining;
 mod failures;
 mod files;
 mod load;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
