@@ -20,6 +20,9 @@ use super::order::Order;
 use super::prefer::Answered;
 use super::upload;
 
+/// How much less than its share a worker gets of a processor that others want, too.
+const NICENESS: i32 = 5;
+
 /// An upload that was taken in.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -129,11 +132,20 @@ pub(super) fn start_workers(face: &Arc<Face>) -> io::Result<Vec<JoinHandle<()>>>
 }
 
 fn work(face: &Arc<Face>) {
+    step_back();
     for task in &face.queue.receiver {
         match task {
             Task::Upload(job) => face.guarded(|| serve(face, *job)),
             Task::End => return,
         }
+    }
+}
+
+/// Lets the threads that answer health and readiness go first, where processors are short. On Linux
+/// niceness is a thread's own, anybody may raise his, and beyond the container it counts for nothing.
+fn step_back() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        log::debug!("a worker has the priority of the others: {error}");
     }
 }
 
