@@ -37,6 +37,9 @@ struct Call {
     operation: Result<Operation, ApiError>,
     range: Option<Result<ContentRange, ApiError>>,
     session: Option<Arc<Session>>,
+    /// Whether the session had been cancelled when the request came. One that came before, and is held
+    /// up here until after, was allowed when it was sent.
+    too_late: bool,
     kind: RequestKind,
     object: Option<String>,
 }
@@ -127,7 +130,8 @@ impl Service {
                 .map(|session| session.object_name().to_owned())
                 .or_else(|| head.query.get("name").map(str::to_owned)),
         };
-        Call { head, operation, range, session, kind, object }
+        let too_late = session.as_ref().is_some_and(|session| session.is_cancelled());
+        Call { head, operation, range, session, too_late, kind, object }
     }
 
     fn reply(&self, call: &Call, action: Option<&Action>, body: &mut Body<'_>) -> Reply {
@@ -389,8 +393,8 @@ impl Service {
 
     fn note_violation(&self, call: &Call, done: &Result<Answer, Failure>) {
         let Err(Failure::Refused(error)) = done else { return };
-        let after_cancel = call.kind == RequestKind::Data && error.reason == CANCELLED;
-        if error.violation || after_cancel {
+        let after_cancel = error.reason == CANCELLED && call.too_late;
+        if error.violation || (call.kind == RequestKind::Data && after_cancel) {
             self.violated(call, error.message.clone());
         }
     }

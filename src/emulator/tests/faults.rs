@@ -195,6 +195,24 @@ fn stalls_hold_the_answer_back_and_then_it_comes() {
 }
 
 #[test]
+fn what_came_before_a_session_was_cancelled_is_no_violation() {
+    let emulator = emulator();
+    let content = bytes(2 * STEP);
+    let session = Session::start(&emulator, "a");
+    let held_up = Action::StallAfterRequestBytes { bytes: STEP as u64, ms: 2_000 };
+    order(&emulator, Target::Data, held_up);
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| try_put(&session, &content).unwrap().status);
+        while !emulator.faults().pending().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 499);
+        assert_eq!(put.join().unwrap(), 499);
+    });
+    assert_eq!(emulator.faults().violations(), []);
+}
+
+#[test]
 fn a_stall_does_not_hold_up_the_end_of_the_emulator() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");

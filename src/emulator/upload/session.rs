@@ -355,6 +355,10 @@ impl Session {
         cancelled
     }
 
+    pub(in crate::emulator) fn is_cancelled(&self) -> bool {
+        self.outcome().is_err_and(|error| error.reason == CANCELLED)
+    }
+
     /// Ends the session, whatever its state, and drops what came.
     pub(in crate::emulator) fn end(&self, why: ApiError) {
         *self.progress() = Progress::Ended(why);
