@@ -131,6 +131,11 @@ def test_every_metric_of_the_server_is_watched(
         # What strangers get wrong is theirs; where it costs others, the connections' alert tells.
         "gcs_uploader_connections_cut",
         "gcs_uploader_http_requests_refused",
+        # Opened ahead only where READY_SESSIONS asks for it, and without them uploads go on.
+        "gcs_uploader_ready_sessions",
+        "gcs_uploader_ready_sessions_ended",
+        "gcs_uploader_ready_sessions_failed",
+        "gcs_uploader_ready_sessions_missed",
         # What customers upload is theirs to judge.
         "gcs_uploader_upload_size_bytes",
     }
