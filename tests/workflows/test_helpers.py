@@ -13,7 +13,8 @@ LOAD = SCRIPTS / "steady-load"
 
 
 class Uploads(http.server.ThreadingHTTPServer):
-    """Answers every upload with 201, until a POST to /break; with 503 from then on."""
+    """Answers every upload with 201, until a POST to /break; with 503 from then on. A POST to /refused
+    is answered when an upload has been."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -21,6 +22,7 @@ class Uploads(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.broken = threading.Event()
+        self.refused = threading.Event()
         self.hosts = set()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -29,12 +31,17 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path == "/break":
             self.server.broken.set()
+        if self.path == "/refused":
+            self.server.refused.wait(30)
         self.server.hosts.add(self.headers["Host"])
         body = b"{}"
-        self.send_response(503 if self.server.broken.is_set() and self.path != "/break" else 201)
+        is_upload = self.path.startswith("/api/upload-random")
+        self.send_response(503 if self.server.broken.is_set() and is_upload else 201)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        if self.server.broken.is_set() and is_upload:
+            self.server.refused.set()
 
     def log_message(self, *_):
         pass
@@ -55,7 +62,7 @@ def counted(said):
     return int(good), int(bad)
 
 
-# Waits until the load has come: what it answers to itself counts among the uploads.
+# A request beside those of the load, which are what is counted.
 UPLOAD_ONCE = "curl --silent --fail --output /dev/null --request POST"
 
 
@@ -82,7 +89,7 @@ def test_the_load_of_a_roll_out_is_what_the_ingress_lets_one_address_do():
 
 
 def test_one_refused_upload_fails_the_load(uploads):
-    done = run(LOAD, uploads.url, "--", "sh", "-c", f"{UPLOAD_ONCE} {uploads.url}/break; ! {UPLOAD_ONCE} {uploads.url}/once")
+    done = run(LOAD, uploads.url, "--", "sh", "-c", f"{UPLOAD_ONCE} {uploads.url}/break; {UPLOAD_ONCE} {uploads.url}/refused")
     assert done.returncode == 1
     assert counted(done.stdout)[1] > 0
     assert "× 503" in done.stdout
