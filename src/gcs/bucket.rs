@@ -47,6 +47,17 @@ pub struct Bucket {
     pub timing: Arc<dyn Timing>,
 }
 
+/// What became of a session that was to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// No object comes of it.
+    Confirmed,
+    /// It is over, with an object or without.
+    Gone,
+    /// It may go on: what is still on its way may become an object.
+    Unknown,
+}
+
 impl Bucket {
     /// The metadata of an object; `None` if there is none of this name.
     ///
@@ -116,14 +127,19 @@ impl Bucket {
         }
     }
 
-    /// Cancels a session; `true` when Cloud Storage confirms that no object can come of it (499,
-    /// <https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
-    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> bool {
-        match self.ask(Method::Delete, session, timeout) {
-            Ok(answer) => answer.status == 499,
+    /// Cancels a session
+    /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
+    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> Cancel {
+        match self.ask(Method::Delete, session, timeout).map(|answer| answer.status) {
+            Ok(499) => Cancel::Confirmed,
+            Ok(404 | 410) => Cancel::Gone,
+            Ok(status) => {
+                debug!("a session's cancel was answered {status}");
+                Cancel::Unknown
+            }
             Err(error) => {
                 debug!("a session could not be cancelled: {error}");
-                false
+                Cancel::Unknown
             }
         }
     }

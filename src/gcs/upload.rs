@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 
 use super::backoff::{BackOff, retry_after};
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Cancel};
 use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
 use super::ready::Prepared;
@@ -685,7 +685,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Cancels the session, and finds out whether there is an object all the same: the last answer
     /// may have been the one that was lost.
     fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
-        let cancelled = session.is_some_and(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
+        let cancel = session.map(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
         let unfinished = !self.tally.complete() && !self.claimed;
         let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
@@ -693,10 +693,12 @@ impl<'a, 'c> Upload<'a, 'c> {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
                     return Ok(self.uploaded(object));
                 }
-                Ok(found) => found.is_none(),
+                Ok(Some(_)) => false,
+                // Not there yet, if bytes may still be on their way to it.
+                Ok(None) => cancel != Some(Cancel::Unknown),
                 Err(error) => {
                     debug!("{}: {error}", self.object.name);
-                    cancelled
+                    cancel == Some(Cancel::Confirmed)
                 }
             };
         if !absent {

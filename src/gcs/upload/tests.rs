@@ -594,9 +594,20 @@ fn an_object_that_was_finished_after_all_is_a_success() {
 }
 
 #[test]
-fn an_object_that_is_not_there_is_told_to_be_absent() {
-    let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
-    assert!(play.on("cancel", breaks()).on("look", status(404)).fails().absent);
+fn an_object_that_is_not_there_is_told_to_be_absent_if_its_session_is_over() {
+    for code in [499, 404, 410] {
+        let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
+        assert!(play.on("cancel", status(code)).on("look", status(404)).fails().absent, "{code}");
+    }
+}
+
+// What is held up on its way may become an object after the look.
+#[test]
+fn an_object_that_is_not_there_yet_is_told_to_be_uncertain_if_its_session_may_go_on() {
+    for cancel in [breaks(), status(503), status(401)] {
+        let play = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
+        assert!(!play.on("cancel", cancel).on("look", status(404)).fails().absent);
+    }
 }
 
 #[test]
