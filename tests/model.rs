@@ -300,9 +300,10 @@ fn draw_rule(dice: &mut Xoshiro256PlusPlus, size: u64) -> Rule {
     ];
     let target = targets[dice.random_range(0..targets.len())];
     let action = draw_action(dice, size);
-    // A session that is finished and claims to have been cancelled is a lie that nobody sees through.
+    // A session that is finished and claims to have been cancelled is a lie that nobody sees through,
+    // and so is an object that is there and claims not to be.
     let target = match action {
-        Action::LoseSession { .. } => Target::Data,
+        Action::LoseSession { .. } | Action::Status { status: 404, .. } => Target::Data,
         _ => target,
     };
     // Most faults pass; some stay for longer than anybody waits.
