@@ -18,7 +18,7 @@ use super::ledger::Underway;
 use super::multipart::{Boundary, Multipart, PartHead};
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
-use super::upload::{Created, Failure, Left, Watcher, location, panicked};
+use super::upload::{Created, Failure, Left, Watcher, location, origin, panicked};
 use crate::content::Source;
 use crate::gcs::{ErrorKind, NewObject, UploadError, Uploaded};
 
@@ -115,7 +115,8 @@ impl FileUpload<'_> {
         announced: Option<u64>,
     ) -> Result<Uploaded, Problem> {
         let FileHead { name, content_type, stated } = head;
-        let object = self.new_object(name, content_type);
+        let metadata = origin(self.id, self.order.caller.as_ref());
+        let object = NewObject { name, content_type, metadata };
         let mut sent = Sent {
             bytes,
             announced,
@@ -146,13 +147,6 @@ impl FileUpload<'_> {
             Ok(Err(error)) => Err(self.failed(&object.name, &error, sent.fault.as_ref())),
             Err(_) => Err(panicked(self.face, self.id, &object.name, began.elapsed())),
         }
-    }
-
-    fn new_object(&self, name: String, content_type: String) -> NewObject {
-        let caller = self.order.caller.as_ref().map(|caller| ("uploaded-by", caller.to_string()));
-        let metadata = [("request-id", self.id.to_string())].into_iter().chain(caller);
-        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).collect();
-        NewObject { name, content_type, metadata }
     }
 
     fn note_stored(&self, uploaded: &Uploaded) {
@@ -186,17 +180,7 @@ impl FileUpload<'_> {
             }
             (kind, _) => Failure::of(kind),
         };
-        self.face.metrics.upload_ended(failure.outcome, error.elapsed);
-        log::warn!(
-            requestId = self.id.as_str(),
-            caller = self.order.caller_in_log(),
-            name = name,
-            outcome = failure.outcome,
-            retried = error.retried,
-            persisted = error.persisted,
-            durationSeconds = error.elapsed.as_secs_f64();
-            "failed to store {name}: {error}"
-        );
+        failure.note(self.face, self.id, self.order.caller_in_log(), name, error);
         let detail = match error.kind() {
             ErrorKind::Conflict => format!(
                 "{error}. It was not changed: send the file under another name, or with unique=1."

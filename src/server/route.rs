@@ -89,33 +89,17 @@ impl Route {
         }
     }
 
-    fn allow(self) -> &'static str {
+    fn methods(self) -> &'static [Method] {
         match self {
-            Self::Upload => "POST, PUT",
-            Self::UploadRandom => "POST",
+            Self::Upload => &[Method::Post, Method::Put],
+            Self::UploadRandom => &[Method::Post],
             Self::Health
             | Self::Ready
             | Self::Metrics
             | Self::Description
             | Self::Uploads
             | Self::UploadById(_)
-            | Self::Page => "GET, HEAD",
-        }
-    }
-
-    fn allows(self, method: &Method) -> bool {
-        match self {
-            Self::UploadRandom => *method == Method::Post,
-            Self::Health
-            | Self::Ready
-            | Self::Metrics
-            | Self::Description
-            | Self::Uploads
-            | Self::UploadById(_)
-            | Self::Page => {
-                matches!(method, Method::Get | Method::Head)
-            }
-            Self::Upload => matches!(method, Method::Post | Method::Put),
+            | Self::Page => &[Method::Get, Method::Head],
         }
     }
 }
@@ -136,14 +120,13 @@ pub(super) fn route(method: &Method, path: &str, offer: Offer) -> Result<Route, 
         let detail = format!("There is nothing at {}; there is {}.", quoted(path), offer.paths());
         Problem::new(&problem::NOT_FOUND, detail)
     })?;
-    match route.allows(method) {
-        true => Ok(route),
-        false => {
-            let detail = format!("{} takes {} only.", quoted(path), route.allow());
-            let problem = Problem::new(&problem::METHOD_NOT_ALLOWED, detail);
-            Err(problem.with_header("Allow", route.allow()))
-        }
+    if route.methods().contains(method) {
+        return Ok(route);
     }
+    let methods: Vec<_> = route.methods().iter().map(Method::as_str).collect();
+    let methods = methods.join(", ");
+    let detail = format!("{} takes {methods} only.", quoted(path));
+    Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header("Allow", methods))
 }
 
 /// Path and query of a request's target, which may be a whole URL (RFC 9112, 3.2.2).

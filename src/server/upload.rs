@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::Config;
+use super::access::Caller;
 use super::answer::Answer;
 use super::face::{Face, Reply};
 use super::idempotency::Identity;
@@ -74,7 +75,7 @@ enum File {
 impl File {
     /// A prepared one if there is one, and the order does not say which it must be.
     fn of(face: &Face, id: &RequestId, order: &Order) -> Self {
-        let (mut metadata, size) = (origin(id, order), order.size.as_u64());
+        let (mut metadata, size) = (origin(id, order.caller.as_ref()), order.size.as_u64());
         let prepared = match order.key {
             Some(_) => None,
             None => face.uploader.prepared(&metadata, size),
@@ -142,8 +143,8 @@ fn identity(config: &Config, order: &Order) -> (String, Seed) {
 }
 
 /// What the object says about the request, fit for a header field.
-fn origin(id: &RequestId, order: &Order) -> BTreeMap<String, String> {
-    let caller = order.caller.as_ref().map(|caller| ("uploaded-by", caller.to_string()));
+pub(super) fn origin(id: &RequestId, caller: Option<&Caller>) -> BTreeMap<String, String> {
+    let caller = caller.map(|caller| ("uploaded-by", caller.to_string()));
     let origin = [("request-id", id.to_string())].into_iter().chain(caller);
     origin.map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -201,17 +202,7 @@ fn failed(face: &Face, id: &RequestId, order: &Order, name: &str, error: &Upload
         }
         (kind, _) => Failure::of(kind),
     };
-    face.metrics.upload_ended(failure.outcome, error.elapsed);
-    log::warn!(
-        requestId = id.as_str(),
-        caller = order.caller_in_log(),
-        name = name,
-        outcome = failure.outcome,
-        retried = error.retried,
-        persisted = error.persisted,
-        durationSeconds = error.elapsed.as_secs_f64();
-        "failed to store {name}: {error}"
-    );
+    failure.note(face, id, order.caller_in_log(), name, error);
     let detail = match (error.kind(), &order.key) {
         (ErrorKind::Conflict, Some(_)) => format!(
             "The key was used before, for another upload: {error}. Nothing was stored or changed: \
@@ -255,6 +246,28 @@ impl Failure {
             ErrorKind::Lost => (&problem::STORAGE_LOST, "lost"),
         };
         Self { problem, outcome }
+    }
+
+    /// Counts and logs it. `caller` is who ordered the upload, as the log has it.
+    pub(super) fn note(
+        &self,
+        face: &Face,
+        id: &RequestId,
+        caller: &str,
+        name: &str,
+        error: &UploadError,
+    ) {
+        face.metrics.upload_ended(self.outcome, error.elapsed);
+        log::warn!(
+            requestId = id.as_str(),
+            caller = caller,
+            name = name,
+            outcome = self.outcome,
+            retried = error.retried,
+            persisted = error.persisted,
+            durationSeconds = error.elapsed.as_secs_f64();
+            "failed to store {name}: {error}"
+        );
     }
 
     /// The problem that a client is told.
