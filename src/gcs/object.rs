@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::content::Crc32c;
 
@@ -81,20 +80,27 @@ impl NewObject {
     /// The body of the request that starts the upload: with the checksum in it, Cloud Storage
     /// refuses to finish an object of other bytes.
     pub(super) fn to_json(&self, crc32c: Option<Crc32c>) -> String {
-        let mut resource = json!({
-            "name": self.name,
-            "contentType": self.content_type,
-            "metadata": self.metadata,
-        });
-        if let Some(crc32c) = crc32c {
-            resource["crc32c"] = json!(crc32c);
-        }
-        resource.to_string()
+        let Self { name, content_type, metadata } = self;
+        let resource = NewResource { name, content_type, metadata, crc32c };
+        serde_json::to_string(&resource).expect("strings have a JSON form")
     }
+}
+
+/// An object resource that is to be.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewResource<'a> {
+    name: &'a str,
+    content_type: &'a str,
+    metadata: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc32c: Option<Crc32c>,
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn resource() -> serde_json::Value {

@@ -14,38 +14,34 @@ pub(super) fn write(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> 
     let time = out.timestamp_millis();
     let level = record.level();
     write!(out, "{time} {style}{level:<5}{style:#} ")?;
-    write!(out, "{}: {}", Escaped(record.target()), Escaped(record.args()))?;
-    record.key_values().visit(&mut Fields(out)).map_err(to_io)?;
+    let mut line = Escaped(out);
+    write!(line, "{}: {}", record.target(), record.args()).map_err(io::Error::other)?;
+    record.key_values().visit(&mut line).map_err(to_io)?;
     writeln!(out)
 }
 
-struct Fields<'a>(&'a mut Formatter);
+/// Writes control characters, the C1 ones included, as Rust writes them in a literal.
+struct Escaped<'a>(&'a mut Formatter);
 
-impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+impl<'kvs> VisitSource<'kvs> for Escaped<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         if HTTP_REQUEST.contains(&key.as_str()) {
             return Ok(());
         }
-        Ok(write!(self.0, " {}={}", Escaped(key), Escaped(value))?)
+        Ok(write!(self, " {key}={value}")?)
     }
 }
 
-/// Shows control characters, the C1 ones included, as Rust writes them in a literal.
-struct Escaped<T>(T);
-
-impl<T: fmt::Display> fmt::Display for Escaped<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escape(f), "{}", self.0)
-    }
-}
-
-struct Escape<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl fmt::Write for Escape<'_, '_> {
+impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|character| match character.is_control() {
-            true => write!(self.0, "{}", character.escape_default()),
-            false => self.0.write_char(character),
-        })
+        let mut rest = text;
+        while let Some(at) = rest.find(char::is_control) {
+            let (harmless, from_control) = rest.split_at(at);
+            let mut characters = from_control.chars();
+            let escaped = characters.next().into_iter().flat_map(char::escape_default);
+            write!(self.0, "{harmless}{}", escaped.collect::<String>()).map_err(|_| fmt::Error)?;
+            rest = characters.as_str();
+        }
+        self.0.write_all(rest.as_bytes()).map_err(|_| fmt::Error)
     }
 }
