@@ -71,13 +71,13 @@ impl Inside {
             return;
         }
         match self.relay.grow(&self.face, streams) {
-            Ok(fronts) => join(fronts),
+            Ok(front) => join(front),
             Err(error) => log::error!("only a few requests are served at a time: {error}"),
         }
     }
 }
 
-fn join(fronts: Vec<JoinHandle<()>>) {
+fn join(fronts: impl IntoIterator<Item = JoinHandle<()>>) {
     for front in fronts {
         if front.join().is_err() {
             log::error!("a thread that takes requests had ended in a panic");
@@ -102,7 +102,7 @@ impl Door {
         let streams = relay::streams_for(uploads, rules.max_connections);
         let relay = Relay::new();
         let first = streams.min(relay::AT_HAND);
-        let mut fronts = relay.grow(&face, first)?;
+        let mut fronts = Vec::from_iter(relay.grow(&face, first)?);
         let visitors = Arc::new(Visitors::new(Arc::clone(&face.metrics)));
         let inside = Arc::new(Inside { face, relay, limits: rules.limits });
         let closing = Arc::new(AtomicBool::new(false));

@@ -37,9 +37,6 @@ use super::head::AnswerBody;
 /// How many streams there are beyond those that uploads may hold.
 pub(super) const AT_HAND: usize = 16;
 
-/// How many threads take requests from each tiny_http. None of them ever waits for a client.
-const FRONTS: usize = 2;
-
 /// How long tiny_http may take to greet a new stream.
 const GREETING: Duration = Duration::from_secs(10);
 
@@ -120,28 +117,30 @@ impl Relay {
         }
     }
 
-    /// Sets up a tiny_http with that many streams more; the threads that take requests from it.
-    pub(super) fn grow(&self, face: &Arc<Face>, streams: usize) -> io::Result<Vec<JoinHandle<()>>> {
+    /// Sets up a tiny_http with that many streams more; the thread that takes requests from it, which
+    /// never waits for a client. None, if the fronts were [released](Relay::release_fronts) before.
+    pub(super) fn grow(
+        &self,
+        face: &Arc<Face>,
+        streams: usize,
+    ) -> io::Result<Option<JoinHandle<()>>> {
         let (server, idle) = connect(&self.secret, streams)?;
         {
             let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
             if libraries.released {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             libraries.servers.push(server);
         }
-        let fronts = (1..=FRONTS).map(|number| {
-            let (face, secret) = (Arc::clone(face), self.secret.clone());
-            let bodies = Arc::clone(&self.bodies);
-            let run = move || front(server, &face, &secret, &bodies);
-            thread::Builder::new().name(format!("front-{number}")).spawn(run)
-        });
-        let fronts = fronts.collect::<io::Result<_>>()?;
+        let (face, secret) = (Arc::clone(face), self.secret.clone());
+        let bodies = Arc::clone(&self.bodies);
+        let run = move || front(server, &face, &secret, &bodies);
+        let front = thread::Builder::new().name("front".to_owned()).spawn(run)?;
         let mut all = self.lock();
         all.all += idle.len();
         all.idle.extend(idle);
         self.freed.notify_all();
-        Ok(fronts)
+        Ok(Some(front))
     }
 
     /// What introduces the requests of a new connection of this client.
@@ -184,9 +183,7 @@ impl Relay {
     pub(super) fn release_fronts(&self) {
         let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         libraries.released = true;
-        for server in &libraries.servers {
-            (0..FRONTS).for_each(|_| server.unblock());
-        }
+        libraries.servers.iter().for_each(|server| server.unblock());
     }
 
     fn lend(&self) -> io::Result<(UnixStream, Loan<'_>)> {
