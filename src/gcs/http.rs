@@ -20,7 +20,7 @@ use ureq::{Agent, Error, SendBody};
 use crate::content::Content;
 
 use self::names::Names;
-use self::socket::TcpConnector;
+use self::socket::{PORTION, TcpConnector};
 use super::Observer;
 use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
 
@@ -46,8 +46,6 @@ impl HttpConfig {
 
 /// How long an idle connection is kept: Google's front ends keep theirs longer.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// How many bytes are made and written at a time.
-const OUTPUT_BUFFER: usize = 128 << 10;
 /// How many bytes are read at a time. An answer's header must fit in.
 const INPUT_BUFFER: usize = 16 << 10;
 
@@ -81,7 +79,7 @@ fn agent(config: HttpConfig) -> Agent {
         .max_idle_connections_per_host(config.connections)
         .max_idle_age(MAX_IDLE)
         .input_buffer_size(INPUT_BUFFER)
-        .output_buffer_size(OUTPUT_BUFFER)
+        .output_buffer_size(PORTION)
         .timeout_resolve(Some(config.connect_timeout))
         .timeout_connect(Some(config.connect_timeout))
         .timeout_per_read(Some(config.stall_timeout))
@@ -91,7 +89,7 @@ fn agent(config: HttpConfig) -> Agent {
     let connector =
         ().chain(SocksConnector::default())
             .chain(ConnectProxyConnector::default())
-            .chain(TcpConnector)
+            .chain(TcpConnector::default())
             .chain(RustlsConnector::default());
     Agent::with_parts(config, connector, Names::default())
 }
@@ -163,15 +161,10 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
 /// sense is for its reader to say. Read to the end, it gives the connection back for the next.
 fn beginning(body: ureq::Body) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut reader = body.into_reader();
-    let mut buffer = [0; 8 << 10];
-    while bytes.len() < MAX_BODY {
-        match reader.read(&mut buffer) {
-            Ok(count) if count > 0 => bytes.extend_from_slice(&buffer[..count]),
-            Ok(_) | Err(_) => break,
-        }
+    let mut reader = body.into_reader().take(MAX_BODY as u64);
+    if let Err(error) = reader.read_to_end(&mut bytes) {
+        log::debug!("an answer broke off after {} bytes: {}", bytes.len(), error.kind());
     }
-    bytes.truncate(MAX_BODY);
     bytes
 }
 
