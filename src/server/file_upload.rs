@@ -23,6 +23,9 @@ use crate::content::Source;
 use crate::gcs::{ErrorKind, NewObject, UploadError, Uploaded};
 
 /// Uploads what the client sends, and says what became of it.
+///
+/// Not within its caller, whose stack frame the uploads of random bytes hold as well.
+#[inline(never)]
 pub(super) fn run(face: &Face, id: &RequestId, order: &FileOrder, underway: &Underway) -> Reply {
     let left = face.config.max_upload_size.as_u64();
     let mut upload = FileUpload { face, id, order, underway, left };

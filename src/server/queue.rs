@@ -21,7 +21,7 @@ use super::prefer::Answered;
 use super::upload;
 
 /// How much less than its share a worker gets of a processor that others want, too.
-const NICENESS: i32 = 5;
+const NICENESS: i32 = 10;
 
 /// An upload that was taken in.
 #[derive(Debug)]
@@ -149,6 +149,8 @@ fn step_back() {
     }
 }
 
+/// Not within [`work`], whose stack frame an idle worker holds as well.
+#[inline(never)]
 fn serve(face: &Arc<Face>, job: Job) {
     let Job { client, work, underway, admission } = job;
     if face.intake.may_begin() {

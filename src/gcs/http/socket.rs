@@ -257,3 +257,20 @@ mod libc_flags {
     pub(super) const PEEK: i32 = 0x02;
     pub(super) const DONT_WAIT: i32 = 0x40;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_connections_write_more_at_a_time_than_those_beyond() {
+        let connector = TcpConnector::default();
+        let open = [(); LARGE_PORTIONS].map(|()| {
+            assert_eq!(connector.portion(), PORTION);
+            Arc::clone(&connector.open)
+        });
+        assert_eq!(connector.portion(), PIECE);
+        drop(open);
+        assert_eq!(connector.portion(), PORTION);
+    }
+}
