@@ -21,7 +21,7 @@ use super::prefer::Answered;
 use super::upload;
 
 /// How much less than its share a worker gets of a processor that others want, too.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// An upload that was taken in.
 #[derive(Debug)]

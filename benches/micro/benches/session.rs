@@ -46,7 +46,7 @@ impl Transport for Obliging {
 }
 
 fn drain(content: &dyn Content, mut offset: u64, observer: &dyn Observer) {
-    let mut buffer = vec![0; 128 << 10];
+    let mut buffer = vec![0; 126 << 10];
     while let Ok(count @ 1..) = content.read_at(offset, &mut buffer) {
         observer.sent(count as u64);
         offset += count as u64;

@@ -29,8 +29,8 @@ struct Options {
     /// How many objects, one after the other, on one connection.
     #[arg(long)]
     count: u64,
-    /// Bytes that are written at once.
-    #[arg(long, default_value_t = 256 << 10)]
+    /// Bytes that are written at once: a little less than four times what the kernel sends in one piece.
+    #[arg(long, default_value_t = (4 * 63) << 10)]
     buffer: usize,
     /// Sum up what is written.
     #[arg(long)]
