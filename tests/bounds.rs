@@ -105,9 +105,7 @@ fn after_a_storm_threads_and_descriptors_are_as_before() {
     let server = Server::start(&store, &[]);
     assert!(raw::upload(&server.url).is_some());
     // Those that take requests from the second library are the last that it starts.
-    raw::wait_until("it has all its threads", || {
-        raw::threads_named(&server.process, "front") == 2
-    });
+    raw::wait_until("it has all its threads", || raw::threads_named(&server.process, "front") == 2);
     // One for each worker, and one for each of the 128 + 32 + 16 requests that may be inside.
     raw::wait_until("it has all its threads", || status_of(&server.process, "Threads") >= 32 + 176);
     let threads = status_of(&server.process, "Threads");
