@@ -393,8 +393,9 @@ impl Service {
 
     fn note_violation(&self, call: &Call, done: &Result<Answer, Failure>) {
         let Err(Failure::Refused(error)) = done else { return };
-        let after_cancel = error.reason == CANCELLED && call.too_late;
-        if error.violation || (call.kind == RequestKind::Data && after_cancel) {
+        let after_cancel =
+            call.kind == RequestKind::Data && call.too_late && error.reason == CANCELLED;
+        if error.violation || after_cancel {
             self.violated(call, error.message.clone());
         }
     }

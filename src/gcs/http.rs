@@ -79,6 +79,7 @@ fn agent(config: HttpConfig) -> Agent {
         .max_idle_connections_per_host(config.connections)
         .max_idle_age(MAX_IDLE)
         .input_buffer_size(INPUT_BUFFER)
+        // Where a proxy's connector has made the connection; `socket` chooses for its own.
         .output_buffer_size(PORTION)
         .timeout_resolve(Some(config.connect_timeout))
         .timeout_connect(Some(config.connect_timeout))

@@ -35,12 +35,12 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.server.refused.wait(30)
         self.server.hosts.add(self.headers["Host"])
         body = b"{}"
-        is_upload = self.path.startswith("/api/upload-random")
-        self.send_response(503 if self.server.broken.is_set() and is_upload else 201)
+        refused = self.server.broken.is_set() and self.path.startswith("/api/upload-random")
+        self.send_response(503 if refused else 201)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        if self.server.broken.is_set() and is_upload:
+        if refused:
             self.server.refused.set()
 
     def log_message(self, *_):

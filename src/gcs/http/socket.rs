@@ -31,8 +31,7 @@ const UNSENT: u32 = 128 << 10;
 /// shorter leaves no crumbs that would go as a piece of their own.
 const PIECE: usize = 63 << 10;
 
-/// How many bytes go out at a time. Two pieces cost a fifth less than one by one, and twice the
-/// memory.
+/// How many bytes go out at a time. Two pieces at once cost less than one by one, and twice the memory.
 pub(super) const PORTION: usize = 2 * PIECE;
 
 /// How many connections write a [`PORTION`] at a time, the first ones; with more, memory counts, and

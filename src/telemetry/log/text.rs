@@ -34,14 +34,11 @@ impl<'kvs> VisitSource<'kvs> for Escaped<'_> {
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(char::is_control) {
-            let (harmless, from_control) = rest.split_at(at);
-            let mut characters = from_control.chars();
-            let escaped = characters.next().into_iter().flat_map(char::escape_default);
-            write!(self.0, "{harmless}{}", escaped.collect::<String>()).map_err(|_| fmt::Error)?;
-            rest = characters.as_str();
+        for part in text.split_inclusive(char::is_control) {
+            let harmless = part.trim_end_matches(char::is_control);
+            let control = part[harmless.len()..].escape_default();
+            write!(self.0, "{harmless}{control}").map_err(|_| fmt::Error)?;
         }
-        self.0.write_all(rest.as_bytes()).map_err(|_| fmt::Error)
+        Ok(())
     }
 }
