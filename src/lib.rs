@@ -9,7 +9,9 @@ pub mod content;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod gcs;
+mod http;
 #[cfg(test)]
 mod nearly_good;
+mod redact;
 pub mod server;
 pub mod telemetry;

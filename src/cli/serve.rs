@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::content::ByteSize;
 use crate::gcs::{Ahead, Client, Window};
-use crate::server::access::Access;
+use crate::server::auth::Access;
 use crate::server::signals::stop_on_signals;
 use crate::server::{CONTENT_TYPE, Config, Server};
 use crate::telemetry::Metrics;

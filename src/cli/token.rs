@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::server::access::{Caller, Token};
+use crate::server::auth::{Caller, Token};
 
 use super::{Failure, terminal};
 

@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::access::without_tokens;
-use super::answer::Answer;
-use super::exchange::Received;
-use super::request_id::RequestId;
-use super::route::{self, Route};
+use crate::http::request::Received;
+use crate::http::request_id::RequestId;
+use crate::http::response::Answer;
+use crate::redact::without_tokens;
+use crate::server::router::{self, Route};
 use crate::telemetry::Metrics;
 
 /// How much of a target and of a user agent is shown.
 const SHOWN: usize = 256;
 
 /// What is remembered of a request for its line.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     id: RequestId,
     method: String,
     target: String,
@@ -30,8 +30,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn of(received: &Received) -> Self {
-        let (path, _) = route::split(&received.target);
+    pub(crate) fn of(received: &Received) -> Self {
+        let (path, _) = router::split(&received.target);
         let probe = Route::at(path).is_some_and(Route::is_probe);
         Self {
             id: received.id.clone(),
@@ -41,12 +41,12 @@ impl Entry {
             remote_ip: received.client,
             arrived: received.arrived,
             level: if probe { Level::Debug } else { Level::Info },
-            method_label: route::method_label(&received.method),
-            path_label: route::path_label(path),
+            method_label: router::method_label(&received.method),
+            path_label: router::path_label(path),
         }
     }
 
-    pub(super) fn write(&self, answer: &Answer, written: &io::Result<()>, metrics: &Metrics) {
+    pub(crate) fn write(&self, answer: &Answer, written: &io::Result<()>, metrics: &Metrics) {
         let took = self.arrived.elapsed();
         metrics.answered(self.path_label, self.method_label, answer.status, took);
         let latency = format!("{:.6}s", took.as_secs_f64());

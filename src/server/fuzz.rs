@@ -10,21 +10,23 @@ use std::time::Duration;
 
 use tiny_http::Method;
 
-use super::access::{Access, Tokens, bearer, without_tokens};
-use super::bytes::{Fault, Pieces, all_of};
-use super::checksums::{self, Check, Stated};
-use super::chunked::{Chunked, Decoded};
-use super::disposition::Disposition;
-use super::idempotency::Key;
-use super::metrics_door::request_line;
-use super::multipart::{Boundary, Multipart};
-use super::prefer::Answered;
-use super::problem::Problem;
-use super::request_id::RequestId;
-use super::route::{self, Offer};
-use super::upload_id::UploadId;
-use super::{Config, query};
 use crate::content::ByteSize;
+use crate::http::body_source::{Fault, Pieces, all_of};
+use crate::http::chunked::{Chunked, Decoded};
+use crate::http::content_disposition::Disposition;
+use crate::http::multipart::{Boundary, Multipart};
+use crate::http::prefer::Answered;
+use crate::http::request_id::RequestId;
+use crate::redact::without_tokens;
+use crate::server::Config;
+use crate::server::api::metrics_listener::request_line;
+use crate::server::auth::{Access, Tokens, bearer};
+use crate::server::problem::Problem;
+use crate::server::router::{self, Offer};
+use crate::server::upload_id::UploadId;
+use crate::server::uploads::checksums::{self, Check, Stated};
+use crate::server::uploads::idempotency::Key;
+use crate::server::uploads::query;
 
 fn config() -> Config {
     Config {
@@ -80,9 +82,9 @@ pub fn size(data: &[u8]) {
 /// A request's target.
 pub fn target(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let (path, query) = route::split(&text);
+    let (path, query) = router::split(&text);
     assert!(path.len() + query.map_or(0, str::len) <= text.len());
-    if let Err(problem) = route::route(&Method::Get, path, Offer::Everything) {
+    if let Err(problem) = router::route(&Method::Get, path, Offer::Everything) {
         is_harmless(problem);
     }
 }
@@ -127,8 +129,8 @@ pub fn upload_id(data: &[u8]) {
     }
     let path = format!("/api/uploads/{text}");
     let is_one = UploadId::parse(&text).is_some();
-    assert_eq!(route::route(&Method::Get, &path, Offer::Everything).is_ok(), is_one);
-    assert_eq!(route::path_label(&path) == "other", !is_one);
+    assert_eq!(router::route(&Method::Get, &path, Offer::Everything).is_ok(), is_one);
+    assert_eq!(router::path_label(&path) == "other", !is_one);
 }
 
 /// The value of `Authorization`.

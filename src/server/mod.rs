@@ -18,49 +18,21 @@
 //! This room knows Cloud Storage through [`Uploader`] alone: no session, no token. It reads no
 //! environment.
 
-pub mod access;
-mod access_log;
-mod answer;
-mod body;
-mod bytes;
-mod ceilings;
-mod checksums;
-mod chunked;
-mod connection;
-mod description;
-mod disposition;
-mod door;
-mod drain;
-mod exchange;
-mod face;
-mod file_order;
-mod file_upload;
+pub(crate) mod access_log;
+pub(crate) mod admission;
+pub(crate) mod api;
+pub mod auth;
+mod fd_limit;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod head;
-mod idempotency;
-mod intake;
-mod ledger;
-mod metrics_door;
-mod multipart;
-mod order;
-mod pace;
-mod page;
-mod parameters;
-mod prefer;
-mod problem;
-mod query;
-mod queue;
-mod relay;
-mod request_id;
-mod route;
+pub(crate) mod problem;
+pub(crate) mod router;
+mod shutdown;
 pub mod signals;
 #[cfg(test)]
 mod tests;
-mod throughput;
-mod upload;
-mod upload_id;
-mod visitors;
+pub(crate) mod upload_id;
+pub(crate) mod uploads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -73,17 +45,18 @@ use thiserror::Error;
 
 use crate::content::{ByteSize, ObjectPrefix};
 use crate::gcs::{Uploader, Window};
+use crate::http::acceptor::{self, Door, Rules};
+use crate::http::connection::Limits;
 use crate::telemetry::Metrics;
-use access::Access;
-use connection::Limits;
-use door::{Door, Rules};
-use face::Face;
-use intake::Intake;
-use ledger::Ledger;
-use metrics_door::MetricsDoor;
-use queue::Queue;
-use route::Offer;
-pub use upload::CONTENT_TYPE;
+use admission::Intake;
+use api::metrics_listener::{self, MetricsDoor};
+use api::openapi;
+use auth::Access;
+use router::Offer;
+use uploads::context::Face;
+use uploads::queue::{self, Queue};
+pub use uploads::random::CONTENT_TYPE;
+use uploads::registry::Ledger;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -180,13 +153,13 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address: config.listen, source };
-        let listener = door::listen(config.listen).map_err(failed)?;
+        let listener = acceptor::listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let metrics_listener = config.metrics_listen.map(listen_for_metrics).transpose()?;
         metrics.set_capacity(config.workers.get(), config.queue_depth);
         let face = Arc::new(Face {
             queue: Queue::new(config.queue_depth),
-            description: description::of(&config),
+            description: openapi::of(&config),
             config,
             uploader,
             metrics,
@@ -209,7 +182,7 @@ impl Server {
     /// When it cannot start, and when uploads do not end.
     pub fn run(self, stop: &Receiver<Stop>) -> Result<(), RunError> {
         let Self { listener, address, metrics_listener, face, limits } = self;
-        let max_connections = ceilings::connections(&face.config);
+        let max_connections = fd_limit::connections(&face.config);
         face.metrics.set_connections_maximum(max_connections);
         let workers = queue::start_workers(&face).map_err(RunError::Start)?;
         let rules = Rules { max_connections, limits };
@@ -222,7 +195,7 @@ impl Server {
 
         face.intake.close();
         door.keep_none_alive();
-        let unfinished = drain::drain(&face);
+        let unfinished = shutdown::drain(&face);
         door.close();
         metrics_door.into_iter().for_each(MetricsDoor::close);
         if unfinished > 0 {
@@ -240,7 +213,7 @@ impl Server {
 }
 
 fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, BindError> {
-    metrics_door::listen(address).map_err(|source| BindError { address, source })
+    metrics_listener::listen(address).map_err(|source| BindError { address, source })
 }
 
 fn open_for_metrics(

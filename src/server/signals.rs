@@ -8,13 +8,13 @@ use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Stop;
+use crate::server::Stop;
 
 /// What a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Listens for the signals that end the process. The first is told to the receiver, which belongs
-/// to [`Server::run`](super::Server::run); at the second the process exits at once, with 130.
+/// to [`Server::run`](crate::server::Server::run); at the second the process exits at once, with 130.
 ///
 /// # Errors
 /// When the signals or the thread that waits for them cannot be had.

@@ -5,16 +5,16 @@ use std::fmt;
 
 /// 128 random bits. Written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UploadId(u128);
+pub(crate) struct UploadId(u128);
 
 impl UploadId {
     /// One that nobody else draws.
-    pub(super) fn draw() -> Self {
+    pub(crate) fn draw() -> Self {
         Self(rand::random())
     }
 
     /// Reads the form that [`Display`](fmt::Display) writes; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let digits = text.len() == 32 && text.bytes().all(digit);
         digits.then(|| u128::from_str_radix(text, 16).ok().map(Self))?

@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use super::super::access;
 use super::*;
+use crate::server::auth;
 
 /// Limits that a test can wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -81,7 +81,7 @@ fn every_kind_of_refusal_is_a_problem_of_its_own() {
 fn with_tokens() -> Running {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens");
-    let line = |token, rest| format!("{} {rest}\n", access::Fingerprint::of(token));
+    let line = |token, rest| format!("{} {rest}\n", auth::Fingerprint::of(token));
     std::fs::write(&path, line("one", "ci") + &line("two", "old nothing")).unwrap();
     let access = Access::by_file(&path).unwrap();
     Setup::new(Plan::Store).with(|config| config.access = access).run()

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-use super::super::access::Fingerprint;
-use super::super::description::{EVERYWHERE, OF_NO_BODY, describe};
-use super::super::head::PASSED_ON;
-use super::super::problem;
 use super::*;
+use crate::http::request_head::PASSED_ON;
+use crate::server::api::openapi::{EVERYWHERE, OF_NO_BODY, describe};
+use crate::server::auth::Fingerprint;
+use crate::server::problem;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
 
@@ -137,7 +137,7 @@ fn every_kind_of_problem_is_described_and_no_other() {
 
 #[test]
 fn an_operations_own_problems_are_kinds_of_problems() {
-    let outline: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+    let outline: Value = serde_json::from_str(include_str!("../api/openapi.json")).unwrap();
     let known: BTreeSet<_> = problem::ALL.iter().map(|kind| kind.slug()).collect();
     for operation in operations(&outline) {
         for own in operation.said["problems"].as_array().into_iter().flatten() {

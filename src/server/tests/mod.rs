@@ -21,13 +21,13 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use serde_json::Value;
 
-use super::access::Access;
-use super::connection::Limits;
 use super::{Config, RunError, Server, Stop};
 use crate::content::{ByteSize, Content, Crc32c, Source};
 use crate::gcs::{
     Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader, Window,
 };
+use crate::http::connection::Limits;
+use crate::server::auth::Access;
 use crate::telemetry::Metrics;
 
 /// How long a test waits for what must come.
@@ -163,7 +163,7 @@ struct Running {
     thread: JoinHandle<Result<(), RunError>>,
 }
 
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: None,
