@@ -14,4 +14,5 @@ mod http;
 mod nearly_good;
 mod redact;
 pub mod server;
+mod sync;
 pub mod telemetry;
