@@ -142,7 +142,7 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_its_client_told() {
     assert_eq!((refused.status, refused.says_close()), (503, true));
     let cancelled = running.answer().unwrap();
     assert_eq!((cancelled.status, cancelled.says_close()), (503, true));
-    assert!(cancelled.body.contains("No object was left behind"), "{cancelled:?}");
+    assert!(cancelled.body.contains("Nothing was stored"), "{cancelled:?}");
     assert!(told.elapsed() >= Duration::from_secs(1));
     let (status, lines) = server.process.wait();
     assert_eq!(status, Some(0), "{lines:#?}");
@@ -165,7 +165,7 @@ fn an_upload_to_a_store_that_no_longer_answers_is_told_what_is_not_known() {
     server.process.signal("TERM");
     let told = running.answer().unwrap();
     assert_eq!((told.status, told.says_close()), (503, true));
-    assert!(told.body.contains("Whether an object was left behind is not known"), "{told:?}");
+    assert!(told.body.contains("It is not known if the object was stored"), "{told:?}");
     let (status, lines) = server.process.wait();
     assert_eq!(status, Some(0), "{lines:#?}");
 }
@@ -191,7 +191,7 @@ fn an_upload_that_still_waits_for_a_token_is_told_at_once() {
     let answer = waiting.answer().unwrap();
     assert_eq!((answer.status, answer.says_close()), (503, true));
     assert!(answer.body.contains("problem:interrupted"), "{answer:?}");
-    assert!(answer.body.contains("No object was left behind"), "{answer:?}");
+    assert!(answer.body.contains("Nothing was stored"), "{answer:?}");
     assert_eq!(server.process.wait().0, Some(0));
     assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }

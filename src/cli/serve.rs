@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::content::ByteSize;
 use crate::gcs::{Ahead, Client, Window};
-use crate::server::auth::Access;
+use crate::server::auth::Authenticator;
 use crate::server::signals::stop_on_signals;
 use crate::server::{CONTENT_TYPE, Config, Server};
 use crate::telemetry::Metrics;
@@ -201,12 +201,12 @@ impl Serve {
     }
 
     /// Who may upload.
-    fn access(&self) -> Result<Access, Failure> {
+    fn auth(&self) -> Result<Authenticator, Failure> {
         let Some(path) = &self.api_tokens_file else {
             log::warn!("API_TOKENS_FILE is not set: everybody who reaches this server may upload");
-            return Ok(Access::open());
+            return Ok(Authenticator::open());
         };
-        Access::by_file(path).map_err(|error| {
+        Authenticator::by_file(path).map_err(|error| {
             Failure::Setting(format!("API_TOKENS_FILE (--api-tokens-file): {error}"))
         })
     }
@@ -226,7 +226,7 @@ impl Serve {
 
     fn serve(self) -> Result<ExitCode, Failure> {
         self.storage.check_credentials()?;
-        let access = self.access()?;
+        let auth = self.auth()?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let openers = self.ready_sessions.min(self.workers.get());
         let client = self.client(openers, &metrics)?;
@@ -234,7 +234,7 @@ impl Serve {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             workers: self.workers,
-            openers,
+            pool_threads: openers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
             upload_size: self.upload_size,
@@ -244,7 +244,7 @@ impl Serve {
             bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
-            access,
+            auth,
             endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)

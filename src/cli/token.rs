@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::server::auth::{Caller, Token};
+use crate::server::auth::{Principal, Token};
 
 use super::{Failure, terminal};
 
@@ -25,13 +25,13 @@ enum Command {
 struct New {
     /// Whose token it is: shown in the log and with every object that is uploaded with it
     #[arg(value_name = "NAME")]
-    name: Caller,
+    name: Principal,
 }
 
 impl Tokens {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Command::New(New { name }) = self.command;
-        let token = Token::draw();
+        let token = Token::random();
         terminal::complain(&format!(
             "the first line is the token: give it to {name}, it is not shown again; the second goes \
              into the file that API_TOKENS_FILE names"

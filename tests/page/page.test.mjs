@@ -143,7 +143,7 @@ test("where tokens are asked for, it asks for one and keeps it in the tab alone"
   const server = await serve(t, ["--emulator", ...file.settings]);
   const it = await open(t, browser, server);
   const { page } = it;
-  await page.getByRole("heading", { name: "A token is needed" }).waitFor();
+  await page.getByRole("heading", { name: "Authentication required" }).waitFor();
   const asked = await server.ask("/api/uploads");
   await says(page.locator("#access-detail"), asked.detail);
   assert.equal(await page.locator("#content").isVisible(), false);
@@ -167,7 +167,7 @@ test("where tokens are asked for, it asks for one and keeps it in the tab alone"
   await says(finished(page), "by ci");
 
   await page.getByRole("button", { name: "Forget the token" }).click();
-  await page.getByRole("heading", { name: "A token is needed" }).waitFor();
+  await page.getByRole("heading", { name: "Authentication required" }).waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 });
 
@@ -178,7 +178,7 @@ test("a token that may only look is told so when it uploads", async (t) => {
   await it.page.getByLabel("Token", { exact: true }).fill(file.secrets.wall);
   await it.page.getByRole("button", { name: "Use this token" }).click();
   await uploadRandom(it.page, "1KiB");
-  await says(fromHere(it.page), "The token is not for this", "The token of wall is known, but may not upload.");
+  await says(fromHere(it.page), "Insufficient scope of the token", "The token of wall is known, but may not upload.");
 });
 
 test("all of it can be done with the keyboard", async (t) => {

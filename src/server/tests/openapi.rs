@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use super::*;
-use crate::http::request_head::PASSED_ON;
-use crate::server::api::openapi::{EVERYWHERE, OF_NO_BODY, describe};
+use crate::server::api::handlers::FORWARDED_HEADERS;
+use crate::server::api::openapi::{BODYLESS_PROBLEMS, COMMON_PROBLEMS, describe};
 use crate::server::auth::Fingerprint;
 use crate::server::problem;
+use crate::server::router::RouteSet;
+use crate::server::uploads::query;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
 
@@ -78,7 +80,7 @@ fn token_file() -> tempfile::NamedTempFile {
 }
 
 fn with_tokens(file: &tempfile::NamedTempFile) -> Config {
-    Config { access: Access::by_file(file.path()).unwrap(), ..config() }
+    Config { auth: Authenticator::by_file(file.path()).unwrap(), ..config() }
 }
 
 fn outcome(reply: &Reply) -> Outcome {
@@ -101,9 +103,7 @@ fn answer(server: &Running, method: &str, target: &str, version: &str, lines: &s
 #[test]
 fn every_path_and_method_is_described_and_no_other() {
     let (api, server) = (described(), run(Plan::Store));
-    let detail = server.ask("GET /nothing").json()["detail"].as_str().unwrap().to_owned();
-    let listed = detail.split("; there is ").nth(1).unwrap().trim_end_matches('.');
-    let listed: BTreeSet<_> = listed.split(", ").map(str::to_owned).collect();
+    let listed: BTreeSet<_> = RouteSet::All.paths().into_iter().map(str::to_owned).collect();
     let paths: BTreeSet<_> = api["paths"].as_object().unwrap().keys().cloned().collect();
     // The same as the one before it, with the name elsewhere: not worth a word where paths are listed.
     let named = BTreeSet::from(["/api/upload/{name}".to_owned()]);
@@ -124,7 +124,7 @@ fn every_kind_of_problem_is_described_and_no_other() {
     let api = described();
     let slugs =
         |uris: &Value| -> BTreeSet<String> { uris.as_array().unwrap().iter().map(slug).collect() };
-    let kinds: BTreeSet<_> = problem::ALL.iter().map(|kind| kind.slug().to_owned()).collect();
+    let kinds: BTreeSet<_> = problem::ALL.iter().map(|kind| kind.slug.to_owned()).collect();
     let types = &api["components"]["schemas"]["ProblemType"]["oneOf"];
     let types: Value = types.as_array().unwrap().iter().map(|kind| kind["const"].clone()).collect();
     assert_eq!(slugs(&types), kinds, "in the list");
@@ -138,7 +138,7 @@ fn every_kind_of_problem_is_described_and_no_other() {
 #[test]
 fn an_operations_own_problems_are_kinds_of_problems() {
     let outline: Value = serde_json::from_str(include_str!("../api/openapi.json")).unwrap();
-    let known: BTreeSet<_> = problem::ALL.iter().map(|kind| kind.slug()).collect();
+    let known: BTreeSet<_> = problem::ALL.iter().map(|kind| kind.slug).collect();
     for operation in operations(&outline) {
         for own in operation.said["problems"].as_array().into_iter().flatten() {
             assert!(known.contains(own.as_str().unwrap()), "{}: {own}", operation.name());
@@ -165,7 +165,7 @@ fn every_header_that_is_asked_for_is_described_and_no_other() {
         assert!(upload["description"].as_str().unwrap().contains(refused));
         described.insert(refused.to_owned());
     }
-    assert_eq!(described, PASSED_ON.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(described, FORWARDED_HEADERS.iter().map(|name| (*name).to_owned()).collect());
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn an_upload_takes_the_parameters_that_are_described_and_no_other() {
         let size = example["value"].as_str().unwrap();
         assert_eq!(server.ask(&format!("POST /api/upload-random?size={size}")).status, 201);
     }
-    let query = |path: &str, method: &str| -> BTreeSet<String> {
+    let described = |path: &str, method: &str| -> BTreeSet<String> {
         let parameters = api["paths"][path][method]["parameters"].as_array().unwrap().iter();
         let parameters = parameters.map(|reference| {
             let pointer = reference["$ref"].as_str().unwrap().trim_start_matches('#');
@@ -201,27 +201,15 @@ fn an_upload_takes_the_parameters_that_are_described_and_no_other() {
         let in_query = parameters.filter(|parameter| parameter["in"] == "query");
         in_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
     };
-    let said = |method: &str, path: &str| -> BTreeSet<String> {
-        let lines = "Host: t\r\nContent-Length: 0";
-        let target = format!("{}?siez=1", filled(path));
-        let mut client = server.connect();
-        client.send(&format!("{method} {target} HTTP/1.1\r\n{lines}\r\n\r\n"));
-        let detail = client.receive().json()["detail"].as_str().unwrap().to_owned();
-        let known = detail.split("; there is ").nth(1).unwrap().trim_end_matches('.').to_owned();
-        known.split(", ").map(str::to_owned).collect()
-    };
-    for (method, path) in [
-        ("POST", "/api/upload-random"),
-        ("PUT", "/api/upload"),
-        ("POST", "/api/upload"),
-        ("PUT", "/api/upload/{name}"),
-        ("POST", "/api/upload/{name}"),
+    for (method, path, known) in [
+        ("post", "/api/upload-random", &query::RANDOM_PARAMETERS[..]),
+        ("put", "/api/upload", &query::FILE_PARAMETERS),
+        ("post", "/api/upload", &query::FILE_PARAMETERS),
+        ("put", "/api/upload/{name}", &query::FILE_PARAMETERS),
+        ("post", "/api/upload/{name}", &query::FILE_PARAMETERS),
     ] {
-        assert_eq!(
-            said(method, path),
-            query(path, &method.to_ascii_lowercase()),
-            "{method} {path}"
-        );
+        let known = known.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(described(path, method), known, "{method} {path}");
     }
 }
 
@@ -315,8 +303,8 @@ fn it_is_what_the_server_answers_as_it_is_set() {
 #[test]
 fn what_any_request_may_get_every_operation_gets() {
     let mut setup = Setup::new(Plan::Store);
-    setup.limits.request = Duration::from_millis(200);
-    setup.limits.body.stall = Duration::from_millis(200);
+    setup.limits.request_timeout = Duration::from_millis(200);
+    setup.limits.body_stall_timeout = Duration::from_millis(200);
     let server = setup.run();
     let one = |config: &mut Config| config.max_connections = NonZeroUsize::MIN;
     let full = Setup::new(Plan::StoreWhenReleased).with(one).run();
@@ -346,10 +334,10 @@ fn what_any_request_may_get_every_operation_gets() {
         }
         // Of the server's own making: `what_an_upload_may_get_it_gets` has one.
         had.insert((500, Some("internal".to_owned())));
-        let everywhere = EVERYWHERE.iter().filter(|kind| {
-            !takes_body || OF_NO_BODY.iter().all(|other| other.slug() != kind.slug())
+        let everywhere = COMMON_PROBLEMS.iter().filter(|kind| {
+            !takes_body || BODYLESS_PROBLEMS.iter().all(|other| other.slug != kind.slug)
         });
-        let described = everywhere.map(|kind| (kind.status(), Some(kind.slug().to_owned())));
+        let described = everywhere.map(|kind| (kind.status, Some(kind.slug.to_owned())));
         let described: BTreeSet<_> = described.collect();
         assert_eq!(had, described, "{}", operation.name());
         // HEAD is described without bodies, and so without types.
@@ -373,7 +361,7 @@ fn what_an_operation_that_only_tells_something_may_get_it_gets() {
     for operation in open.iter().filter(|o| o.method == "HEAD") {
         let had = [&ready, &not_ready].map(|server| server.ask(&operation.name()).status);
         let described = operation.outcomes().into_iter().map(|(status, _)| status);
-        let elsewhere = |status: &u16| EVERYWHERE.iter().all(|kind| kind.status() != *status);
+        let elsewhere = |status: &u16| COMMON_PROBLEMS.iter().all(|kind| kind.status != *status);
         let described: BTreeSet<_> = described.filter(elsewhere).collect();
         let is_503 = |status: &u16| *status != 503;
         assert_eq!(had.into_iter().filter(is_503).collect::<BTreeSet<_>>(), described);
@@ -408,7 +396,7 @@ fn what_looking_at_uploads_may_get_it_gets() {
 
 /// What is described of an operation beyond what any request may get.
 fn own(operation: &Operation) -> BTreeSet<Outcome> {
-    let everywhere = |slug: &str| EVERYWHERE.iter().any(|kind| kind.slug() == slug);
+    let everywhere = |slug: &str| COMMON_PROBLEMS.iter().any(|kind| kind.slug == slug);
     let outcomes = operation.outcomes().into_iter();
     outcomes.filter(|(_, slug)| !slug.as_deref().is_some_and(everywhere)).collect()
 }
