@@ -87,7 +87,7 @@ variable "customers" {
   default  = {}
 
   # What concerns one customer alone is validated in modules/customer, and what two must not share
-  # in distinct.tf.
+  # in uniqueness_checks.tf.
 
   validation {
     condition     = var.billing_account != null || alltrue([for customer in var.customers : customer.monthly_budget == null])

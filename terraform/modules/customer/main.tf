@@ -1,5 +1,5 @@
 # One customer: a bucket of their own. What may write to it is in identity.tf, what Kubernetes
-# needs to know of it in handover.tf, what tells a person about it in alerts.tf.
+# needs to know of it in kubernetes.tf, what tells a person about it in alerts.tf.
 
 locals {
   bucket_name = var.bucket_name != null ? var.bucket_name : "${var.name_prefix}-${var.name}-${random_id.bucket_suffix[0].hex}"
