@@ -7,10 +7,15 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from rendering import Overlay
 from running import Server
 from stand_in import ForgetfulStore
 from test_agreement import quantity
+
+# Not beside the build of the image, which takes every processor: uploads would wait too long.
+pytestmark = pytest.mark.xdist_group("image")
 
 
 def size(text: str) -> int:

@@ -15,6 +15,9 @@ from container import IMAGE, Container, Kit
 from running import Server
 from required import missing, no_stand_ins
 
+# The image is built once, by the process that runs all of these.
+pytestmark = pytest.mark.xdist_group("image")
+
 STORE_NAME = "store.test"
 STORE_PORT = 4443
 TEN_MEGABYTES = 10_000_000
