@@ -12,6 +12,9 @@ VENV := .venv
 BENCH_VENV := benches/.venv
 PYTHON := $(VENV)/bin/python
 PYTEST = $(PYTHON) -m pytest -q
+# For tests that can run side by side: a process for each processor. What shares an expensive fixture
+# is marked with `xdist_group` and stays in one process.
+PYTEST_PARALLEL = -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 export GCS_UPLOADER_BIN ?= $(CURDIR)/target/debug/gcs-uploader
 
 .PHONY: help
@@ -56,7 +59,7 @@ test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 
 .PHONY: test-clients
 test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, the files to archivers, the benchmark to its figures
-	$(PYTEST) tests/google_client tests/content tests/bench
+	$(PYTEST) $(PYTEST_PARALLEL) tests/google_client tests/content tests/bench
 
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written

@@ -26,7 +26,7 @@ terraform-docs: ## Write the tables of inputs and outputs in terraform/README.md
 
 .PHONY: test-terraform
 test-terraform: $(VENV) ## Prove the Terraform configuration: its own tests, apply, overlays, isolation, checkov
-	$(TERRAFORM_PYTHON) -m pytest -q tests/terraform
+	$(TERRAFORM_PYTHON) -m pytest -q $(PYTEST_PARALLEL) tests/terraform
 
 .PHONY: terraform-thousand
 terraform-thousand: $(VENV) ## Plan, apply and build a thousand customers with stand-in providers, and print what it took

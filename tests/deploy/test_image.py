@@ -15,6 +15,9 @@ from container import IMAGE, Container, Kit
 from running import Server
 from required import missing, no_stand_ins
 
+# The image is built once, by the process that runs all of these.
+pytestmark = pytest.mark.xdist_group("image")
+
 STORE_NAME = "store.test"
 STORE_PORT = 4443
 TEN_MEGABYTES = 10_000_000
@@ -59,13 +62,13 @@ def store_program() -> str:
 # What is in it
 
 
-def test_it_is_at_most_ten_megabytes(kit: Kit):
+def test_image_is_at_most_ten_megabytes(kit: Kit):
     size = kit.inspect()["Size"]
     print(f"the image has {size} bytes")
     assert size <= TEN_MEGABYTES
 
 
-def test_it_says_what_it_is(kit: Kit):
+def test_image_has_labels_user_and_entrypoint(kit: Kit):
     config = kit.inspect()["Config"]
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["/gcs-uploader"]
@@ -85,7 +88,7 @@ def test_it_says_what_it_is(kit: Kit):
     }.items() <= labels.items()
 
 
-def test_it_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
+def test_image_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     made_by_podman = {"etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv"}
     assert files - made_by_podman == {"gcs-uploader", "etc/ssl/certs/ca-certificates.crt"}
@@ -93,12 +96,12 @@ def test_it_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
     assert bundle.count("BEGIN CERTIFICATE") > 50
 
 
-def test_nothing_in_it_can_be_changed_by_its_user(root: Path):
+def test_image_files_cannot_be_changed_by_its_user(root: Path):
     for path in root.rglob("*"):
         assert not path.is_symlink() and not path.stat().st_mode & 0o022, path
 
 
-def test_there_is_no_shell(kit: Kit):
+def test_image_has_no_shell(kit: Kit):
     done = kit.podman("run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c", "true", check=False)
     assert done.returncode == 127
 
@@ -114,7 +117,7 @@ def test_the_program_needs_no_library(root: Path):
     assert "NEEDED" not in headers
 
 
-def test_the_stand_in_for_cloud_storage_is_not_in_it(root: Path):
+def test_image_has_no_emulator(root: Path):
     done = subprocess.run([root / "gcs-uploader", "--help"], capture_output=True, text=True)
     assert re.search(r"^\s+serve\b", done.stdout, re.M)
     assert not re.search(r"^\s+emulator\b", done.stdout, re.M)
@@ -123,7 +126,7 @@ def test_the_stand_in_for_cloud_storage_is_not_in_it(root: Path):
 # How fast it is there
 
 
-def test_it_is_healthy_soon_after_its_start(root: Path):
+def test_server_is_healthy_soon_after_its_start(root: Path):
     """The aim is 20 ms on a machine at rest; the test allows for one that is busy."""
     took = []
     for _ in range(7):
@@ -160,7 +163,7 @@ def store(container: Container, program: str, folder: Path, *arguments: str):
     )  # fmt: skip
 
 
-def test_it_uploads_with_every_restriction_of_a_strict_cluster_and_ends_when_told(
+def test_image_uploads_under_every_restriction_and_stops_on_sigterm(
     kit: Kit, store_program: str, tmp_path: Path
 ):
     """The whole way, and the store's name is looked up by DNS."""

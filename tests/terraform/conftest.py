@@ -5,7 +5,6 @@ reached. What applies needs stand-in providers that touch nothing, so that no Go
 needed: a folder named by TERRAFORM_KIT, or beside the repository at ../shared/terraform-kit.
 """
 
-import concurrent.futures
 import fcntl
 import os
 import shutil
@@ -18,6 +17,16 @@ import pytest
 from workspace import REPOSITORY, Workspace, find_kit
 
 from required import missing, no_stand_ins
+
+
+def pytest_collection_modifyitems(items):
+    """Keeps the tests of a file in one process, so that they share what they applied. The
+    configuration's own tests, which take longest and share nothing, are spread over all and come
+    first, so that no process waits for them in the end."""
+    for item in items:
+        if item.path.name != "test_terraforms_own.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.path.name != "test_terraforms_own.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,29 +68,18 @@ def configuration(tmp_path_factory, request) -> Workspace:
     return stand_in
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_tests(request):
-    """What `terraform test` says; it runs beside the other tests, where it is among those chosen."""
-    if not any("own_tests" in item.fixturenames and item.path.name == "test_terraforms_own.py" for item in request.session.items):
-        yield None
-        return
-    configuration = request.getfixturevalue("configuration")
-    pool = concurrent.futures.ThreadPoolExecutor(1)
-    running = pool.submit(configuration.run, "terraform", "test")
-    yield lambda: running.result().stdout
-    pool.shutdown()
+@pytest.fixture(scope="session")
+def initialised(kit: Path, tmp_path_factory) -> Workspace:
+    """An initialised workspace with stub providers. Copy it, don't change it."""
+    workspace = Workspace(tmp_path_factory.mktemp("initialised"), kit)
+    workspace.terraform("init", "-input=false")
+    return workspace
 
 
 @pytest.fixture(scope="session")
-def new_workspace(kit: Path, tmp_path_factory) -> Callable[[], Workspace]:
-    """Makes workspaces of stand-in providers, each with a state of its own."""
-
-    def make() -> Workspace:
-        workspace = Workspace(tmp_path_factory.mktemp("workspace"), kit)
-        workspace.terraform("init", "-input=false")
-        return workspace
-
-    return make
+def new_workspace(initialised: Workspace, tmp_path_factory) -> Callable[[], Workspace]:
+    """Returns a function that makes workspaces with stub providers, each with its own state."""
+    return lambda: initialised.copy(tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture

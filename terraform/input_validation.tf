@@ -1,5 +1,6 @@
-# Terraform drops a field that it does not know without a word, and with it the retention or the
-# alert that somebody meant to have. So what the files say is compared with what arrived.
+# Terraform silently ignores unknown fields of an object, so a misspelled field would lose the
+# retention or the alert that it was meant to set. These locals compare the fields in the files with
+# the fields that Terraform accepted.
 locals {
   tfvars = [
     for file in setunion(fileset(path.root, "*.auto.tfvars"), fileset(path.root, "terraform.tfvars")) :

@@ -1,8 +1,8 @@
-//! The least that an upload can cost: a blocking loop that writes zeros into sessions, and does
+//! The minimum cost of an upload: a blocking loop that writes zeros into upload sessions, and does
 //! nothing else.
 //!
-//! With `--crc` it sums them up as well, which is what every client does that can say what it has
-//! sent. Ends in an error if an object does not arrive whole.
+//! With `--crc` it also computes their CRC32C, as every client that verifies its uploads must. Exits
+//! with an error if an object does not arrive complete.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -23,19 +23,19 @@ use url::Url;
 struct Options {
     /// The store's URL.
     store: Url,
-    /// Bytes of an object.
+    /// Size of an object, in bytes.
     #[arg(long)]
     size: usize,
-    /// How many objects, one after the other, on one connection.
+    /// Number of objects, sent one after the other on one connection.
     #[arg(long)]
     count: u64,
-    /// Bytes that are written at once: a little less than four times what the kernel sends in one piece.
+    /// Bytes per write: a little less than four times the largest segment that the kernel sends at once.
     #[arg(long, default_value_t = (4 * 63) << 10)]
     buffer: usize,
-    /// Sum up what is written.
+    /// Compute the CRC32C of the written bytes.
     #[arg(long)]
     crc: bool,
-    /// The certificate to trust, where the store speaks TLS.
+    /// Certificate to trust, if the store uses TLS.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -79,7 +79,7 @@ fn upload(
     zeros: &[u8],
     number: u64,
 ) -> io::Result<()> {
-    // Cloud Storage is told the sum beforehand where it is known; the sink, so that it need not look.
+    // A real client declares the checksum in advance; here it also saves the sink from computing it.
     let announced =
         json!({"name": number.to_string(), "crc32c": crc32c_text(crc_of_zeros(options.size))});
     let body = announced.to_string();
@@ -89,7 +89,7 @@ fn upload(
         body.len()
     );
     stream.get_mut().write_all(head.as_bytes())?;
-    let (headers, _) = answer(stream)?;
+    let (headers, _) = read_response(stream)?;
     let location = headers.iter().find_map(|line| line.strip_prefix("Location: "));
     let session = location.and_then(|text| Url::parse(text).ok()).ok_or(io::ErrorKind::Other)?;
     let target = &session[url::Position::BeforePath..];
@@ -108,14 +108,14 @@ fn upload(
         left -= piece.len();
     }
     stream.get_mut().flush()?;
-    let (_, body) = answer(stream)?;
+    let (_, body) = read_response(stream)?;
     let object: Value = serde_json::from_slice(&body)?;
     let whole = object["size"] == options.size.to_string();
     let right = !options.crc || object["crc32c"] == crc32c_text(sum);
-    if whole && right { Ok(()) } else { Err(io::Error::other("the object is another one")) }
+    if whole && right { Ok(()) } else { Err(io::Error::other("the stored object differs in size or checksum")) }
 }
 
-/// Of so many zeros, by halves, without a look at each.
+/// Returns the CRC32C of `size` zeros, combined from halves without reading each byte.
 fn crc_of_zeros(size: usize) -> u32 {
     if size < 2 {
         return crc32c::crc32c(&[0][..size]);
@@ -125,8 +125,8 @@ fn crc_of_zeros(size: usize) -> u32 {
     if size % 2 == 0 { even } else { crc32c::crc32c_append(even, &[0]) }
 }
 
-/// The lines of an answer's head, and its body.
-fn answer(stream: &mut impl io::BufRead) -> io::Result<(Vec<String>, Vec<u8>)> {
+/// Reads a response: the lines of its head, and its body.
+fn read_response(stream: &mut impl io::BufRead) -> io::Result<(Vec<String>, Vec<u8>)> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

@@ -1,5 +1,5 @@
-# What Kubernetes needs to know: the overlay, and for `key` the Secret. Both are files on the
-# machine that applies, so that what is deployed and what exists in the cloud cannot disagree.
+# The files that Kubernetes needs: the overlay, and for `key` the Secret. Both are written on the
+# machine that runs `apply`, so that the deployment always matches the cloud resources.
 
 locals {
   templates_dir = "${var.kustomize_dir}/template"

@@ -1,4 +1,4 @@
-"""Who is measured: the server, its peers, and the tools that show what moving bytes costs."""
+"""The servers and tools that are measured: gcs-uploader, its peers, and tools that show the cost of moving bytes."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ def free_port():
 
 
 class Sink(Running):
-    """The store of one run."""
+    """The storage server of one run; discards what it receives."""
 
     def __init__(self, latency=0, tls=False, verify=False):
         self.folder = tempfile.TemporaryDirectory()
@@ -43,7 +43,7 @@ class Sink(Running):
 
 @dataclass
 class Server:
-    """A server that is driven over HTTP."""
+    """A server that is measured over HTTP."""
 
     name: str
     label: str
@@ -91,7 +91,7 @@ SERVERS = [OURS, AHEAD, FLASK, FLASK_THREADS, PLAIN, TUNED]
 
 @dataclass
 class Tool:
-    """A program that uploads so many objects and ends."""
+    """A program that uploads a number of objects and exits."""
 
     name: str
     label: str
@@ -104,31 +104,31 @@ class Tool:
             seconds, busy = run(words)
             after = sink.seen()
         if after["bytes"] - before["bytes"] != size * count:
-            raise RuntimeError(f"{self.name} did not upload what it was to")
+            raise RuntimeError(f"{self.name} did not upload the expected number of bytes")
         return seconds, busy
 
 
-def floor(*options):
+def baseline(*options):
     def command(sink, size, count, _):
         ca = ["--ca", sink.ca] if sink.ca else []
-        return [RIG / "floor", sink.url, "--size", size, "--count", count, *options, *ca]
+        return [RIG / "baseline", sink.url, "--size", size, "--count", count, *options, *ca]
 
     return command
 
 
 def curl(sink, size, count, folder):
-    """Puts a file of zeros into one session again and again, on one connection."""
+    """Upload a file of zeros to one session repeatedly, on one connection."""
     file = folder / "zeros"
     file.touch()
     os.truncate(file, size)
-    # The sink's session says what it answers with; only its form is of interest here.
+    # The sink's session URL holds the metadata of its response; curl only needs a valid one.
     session = f"{sink.url}/upload/storage/v1/b/bucket/o?uploadType=resumable&name=n&crc32c=AAAAAA%3D%3D&upload_id=1"
     ca = ["--cacert", sink.ca] if sink.ca else []
     puts = [word for _ in range(count) for word in ("--upload-file", file, session)]
     return ["curl", "--silent", "--show-error", "--fail", "--output", "/dev/null", *ca, *puts]
 
 
-FLOOR = Tool("floor", "floor: zeros", floor())
-FLOOR_CRC = Tool("floor-crc", "floor: zeros, with CRC32C", floor("--crc"))
+BASELINE = Tool("baseline", "baseline: zeros", baseline())
+BASELINE_CRC = Tool("baseline-crc", "baseline: zeros, with CRC32C", baseline("--crc"))
 CURL = Tool("curl", "curl -T", curl)
-TOOLS = [FLOOR, FLOOR_CRC, CURL]
+TOOLS = [BASELINE, BASELINE_CRC, CURL]

@@ -1,5 +1,5 @@
-# What no two customers may share. Each of these is a map from the thing to the names of those who
-# have it, by the rules by which modules/customer names it; outputs.tf refuses those with two.
+# Values that must be unique to each customer. Each map below goes from a value to the names of the
+# customers that use it, named as modules/customer names them. outputs.tf rejects values used twice.
 
 locals {
   hosts = { for name, customer in var.customers : name => coalesce(customer.host, "${name}.${var.ingress_domain}") }

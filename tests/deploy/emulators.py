@@ -1,5 +1,5 @@
-"""Stand-ins on free ports for the two things that an instance talks to: a store that keeps nothing,
-and Google's metadata server. They know as much of each protocol as these tests need."""
+"""Emulators, on free ports, of the two services that an instance uses: a store that discards what it
+receives, and Google's metadata server. They implement the parts of each protocol that these tests need."""
 
 import json
 import re
@@ -42,11 +42,11 @@ class _Listening:
         self.http.server_close()
 
 
-class ForgetfulStore(_Listening):
-    """Takes resumable uploads, counts their bytes, and answers with the checksum that was declared.
+class DiscardingStore(_Listening):
+    """Accepts resumable uploads, discards their bytes, and responds with the declared checksum.
 
-    The first content that it is sent it breaks off after 256 KiB, once; the uploader has to ask
-    what arrived, and go on from there.
+    It breaks the first transfer off after 256 KiB, once; the uploader has to query the offset and
+    resume from there.
     """
 
     PERSISTED = 256 * 1024
@@ -75,12 +75,12 @@ class _Storing(_Quiet):
         metadata = self.server.sessions[self.path.rpartition("/")[2]]
         size = self.headers["Content-Range"].rpartition("/")[2]
         if self.headers["Content-Range"].startswith("bytes */") and size != "0":
-            self.answer(308, Range=f"bytes=0-{ForgetfulStore.PERSISTED - 1}")
+            self.answer(308, Range=f"bytes=0-{DiscardingStore.PERSISTED - 1}")
             return
         left = int(self.headers["Content-Length"])
-        if left > ForgetfulStore.PERSISTED and not self.server.broken.is_set():
+        if left > DiscardingStore.PERSISTED and not self.server.broken.is_set():
             self.server.broken.set()
-            self.rfile.read(ForgetfulStore.PERSISTED)
+            self.rfile.read(DiscardingStore.PERSISTED)
             self.close_connection = True
             return
         while left > 0:
