@@ -12,4 +12,5 @@ pub mod gcs;
 #[cfg(test)]
 mod nearly_good;
 pub mod server;
+mod sync;
 pub mod telemetry;
