@@ -13,7 +13,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// Drains an intake that is closed. Meanwhile the uploader gives back what it has prepared for
 /// uploads that will not come. How many uploads never came to an end.
 pub(super) fn drain(face: &Face) -> usize {
-    let give_back = || face.guarded(|| face.uploader.prepare_no_more());
+    let give_back = || face.guarded(|| face.uploader.close_pool());
     thread::scope(|scope| {
         let beside = thread::Builder::new().name("giving-back".to_owned());
         let beside = beside.spawn_scoped(scope, give_back);

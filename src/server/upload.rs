@@ -19,7 +19,9 @@ use super::order::Order;
 use super::problem::{self, Problem};
 use super::request_id::RequestId;
 use crate::content::{RandomContent, Seed};
-use crate::gcs::{Cause, ErrorKind, NewObject, Object, Observer, Prepared, UploadError, Uploaded};
+use crate::gcs::{
+    Cause, ErrorKind, NewObject, Object, Observer, PooledUpload, UploadError, Uploaded,
+};
 use crate::telemetry::Metrics;
 
 /// How soon a client should come back whose upload was interrupted: by then another instance
@@ -69,7 +71,7 @@ impl<'a> Created<'a> {
 enum File {
     /// One that was not thought of before.
     New(NewObject, RandomContent),
-    Prepared(Prepared),
+    Prepared(PooledUpload),
 }
 
 impl File {
@@ -78,7 +80,7 @@ impl File {
         let (mut metadata, size) = (origin(id, order.caller.as_ref()), order.size.as_u64());
         let prepared = match order.key {
             Some(_) => None,
-            None => face.uploader.prepared(&metadata, size),
+            None => face.uploader.take_pooled(&metadata, size),
         };
         if let Some(file) = prepared {
             return Self::Prepared(file);
@@ -107,7 +109,7 @@ impl File {
         let timeout = face.config.upload_timeout;
         match self {
             Self::New(object, content) => face.uploader.upload(object, content, timeout, observer),
-            Self::Prepared(file) => face.uploader.upload_prepared(file, timeout, observer),
+            Self::Prepared(file) => face.uploader.upload_pooled(file, timeout, observer),
         }
     }
 }
