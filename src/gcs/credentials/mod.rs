@@ -1,7 +1,7 @@
 //! Access tokens: where they come from, and how they stay fresh.
 //!
-//! [`find()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
-//! them on a thread of its own and renews them ahead of their expiry. Workers read the token that
+//! [`discover()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
+//! them on a thread of its own and refreshes them ahead of their expiry. Workers read the token that
 //! was last published and wait only if there is none.
 //!
 //! Never shows a token or a key to anyone but the request that carries it, and reads no
