@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use gcs_uploader::gcs::credentials::{GoogleCredentials, Settings, Timing, TokenSource, find};
+use gcs_uploader::gcs::credentials::{
+    GoogleCredentials, RefreshConfig, Settings, TokenSource, discover,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -54,7 +56,7 @@ fn tried() -> bool {
     let Ok(settings) = env::var(CASE) else { return false };
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let text = |name: &str| settings[name].as_str();
-    let found = find(&Settings {
+    let found = discover(&Settings {
         credentials_file: text("file").map(Into::into),
         metadata_host: text("metadata").map(str::to_owned),
         proxy: text("proxy").map(|proxy| ureq::Proxy::new(proxy).unwrap()),
@@ -62,7 +64,12 @@ fn tried() -> bool {
     });
     let patience = Duration::from_secs(20);
     let long = Duration::from_secs(60);
-    let timing = Timing { patience, first_pause: long, longest_pause: long, ..Timing::default() };
+    let timing = RefreshConfig {
+        patience,
+        initial_backoff: long,
+        max_backoff: long,
+        ..RefreshConfig::default()
+    };
     let credentials = GoogleCredentials::start(&found.unwrap(), timing).unwrap();
     let result = loop {
         match credentials.status() {

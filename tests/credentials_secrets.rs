@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use gcs_uploader::gcs::credentials::{GoogleCredentials, Settings, Timing, TokenSource, find};
+use gcs_uploader::gcs::credentials::{
+    GoogleCredentials, RefreshConfig, Settings, TokenSource, discover,
+};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
 use testing::{Answer, Endpoint, Folder, SECRET, generated_answer, token_answer};
@@ -89,9 +91,10 @@ fn files(endpoint: &Endpoint, folder: &Folder) -> Vec<PathBuf> {
 
 /// Gets a token, has it renewed, and returns all that is ever shown of it.
 fn used(settings: &Settings) -> String {
-    let found = find(settings).unwrap();
+    let found = discover(settings).unwrap();
     let long = Duration::from_secs(60);
-    let timing = Timing { first_pause: long, longest_pause: long, ..Timing::default() };
+    let timing =
+        RefreshConfig { initial_backoff: long, max_backoff: long, ..RefreshConfig::default() };
     let credentials = GoogleCredentials::start(&found, timing).unwrap();
     let first = loop {
         match credentials.status() {
@@ -102,7 +105,7 @@ fn used(settings: &Settings) -> String {
     };
     let told = first.as_ref().err().map(ToString::to_string);
     let renewed =
-        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.renew(first, long));
+        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.refresh(first, long));
     format!("{found} {found:?} {first:?} {renewed:?} {:?} {told:?}", credentials.status())
 }
 

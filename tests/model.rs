@@ -133,7 +133,7 @@ impl Trial {
         self.rules.iter().cloned().for_each(|rule| faults.order(rule));
         let outcome = match (&self.stream, &prepared) {
             (None, None) => engine::upload_content(&rig.client, &name, &content, &()),
-            (None, Some((client, file))) => client.upload_prepared(file, engine::DEADLINE, &()),
+            (None, Some((client, file))) => client.upload_pooled(file, engine::DEADLINE, &()),
             (Some(stream), _) => stream.upload(rig, &name, &content),
         };
         faults.clear();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
-use crate::gcs::{Ahead, Client, Window};
+use crate::gcs::{Client, SessionPoolConfig, Window};
 use crate::server::auth::Authenticator;
 use crate::server::signals::stop_on_signals;
 use crate::server::{CONTENT_TYPE, Config, Server};
@@ -218,8 +218,13 @@ impl Serve {
         let (sessions, crew) = (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
         let (Some(sessions), Some(crew)) = (sessions, crew) else { return Ok(Client::new(bucket)) };
         let prefix = self.storage.object_prefix.clone();
-        let ahead = Ahead { sessions, crew, prefix, content_type: CONTENT_TYPE.to_owned() };
-        Client::with_sessions_ahead(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
+        let ahead = SessionPoolConfig {
+            sessions,
+            threads: crew,
+            prefix,
+            content_type: CONTENT_TYPE.to_owned(),
+        };
+        Client::with_session_pool(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
             Failure::Runtime(format!("no threads for READY_SESSIONS (--ready-sessions): {error}"))
         })
     }

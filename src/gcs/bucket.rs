@@ -8,10 +8,10 @@ use log::debug;
 
 use crate::content::Crc32c;
 
+use super::clock::Clock;
 use super::credentials::TokenSource;
 use super::message::gcs_message;
 use super::session::Session;
-use super::timing::Timing;
 use super::transport::{Answer, Body, Method, Request, Transport};
 use super::{Endpoint, NewObject, Object};
 
@@ -21,12 +21,12 @@ pub struct Retry {
     /// The upper bound of the first wait.
     pub initial_wait: Duration,
     /// The upper bound of every wait, `Retry-After` apart.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { initial_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(32) }
+        Self { initial_wait: Duration::from_millis(500), max_wait: Duration::from_secs(32) }
     }
 }
 
@@ -44,7 +44,7 @@ pub struct Bucket {
     /// Where the access tokens come from.
     pub tokens: Arc<dyn TokenSource>,
     /// Time and chance.
-    pub timing: Arc<dyn Timing>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What became of a session that was to be cancelled.
@@ -63,7 +63,7 @@ impl Bucket {
     ///
     /// # Errors
     /// What was tried and what came, for a person.
-    pub fn look(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
+    pub fn get_metadata(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
         let url = self.endpoint.object(&self.name, name);
         let answer = self.ask(Method::Get, &url, timeout)?;
         match answer.status {
@@ -81,7 +81,7 @@ impl Bucket {
     ///
     /// # Errors
     /// What was tried and what came, for a person.
-    pub fn remove(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
+    pub fn delete(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
         let url = self.endpoint.object(&self.name, name);
         let exact = format!("{url}?ifGenerationMatch={generation}");
         let answer = self.ask(Method::Delete, &exact, timeout)?;
@@ -150,9 +150,9 @@ impl Bucket {
             let path = url.split('?').next().unwrap_or_default();
             format!("{} {path}", method.as_str())
         };
-        let began = self.timing.now();
+        let began = self.clock.now();
         let token = self.tokens.token(timeout).map_err(|error| format!("{}: {error}", tried()))?;
-        let waited = self.timing.now().saturating_duration_since(began);
+        let waited = self.clock.now().saturating_duration_since(began);
         let timeout = timeout.saturating_sub(waited);
         let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
         let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::content::{Content, Source};
+use crate::sync::LockExt as _;
 use crate::telemetry::Metrics;
 
 use super::bucket::Bucket;
-use super::ready::ReadySessions;
-use super::upload::{Cargo, Tally, Upload};
-use super::{Ahead, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window};
+use super::session_pool::SessionPool;
+use super::upload::{Payload, SentCounter, Upload};
+use super::{
+    NewObject, Observer, PooledUpload, SessionPoolConfig, UploadError, Uploaded, Uploader, Window,
+};
 
 /// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
@@ -23,7 +26,7 @@ pub struct Client {
     bucket: Bucket,
     /// The last refusal that was not about a single object.
     refusal: Mutex<Option<(Instant, String)>>,
-    ahead: Option<Arc<ReadySessions>>,
+    ahead: Option<Arc<SessionPool>>,
 }
 
 impl Client {
@@ -33,17 +36,17 @@ impl Client {
     }
 
     /// As [`new`](Self::new), with sessions that are opened ahead of uploads, from the first upload
-    /// on that asks for a [prepared](Uploader::prepared) file.
+    /// on that asks for a [prepared](Uploader::take_pooled) file.
     ///
     /// # Errors
     /// When there are no threads for it.
-    pub fn with_sessions_ahead(
+    pub fn with_session_pool(
         bucket: Bucket,
-        ahead: Ahead,
+        ahead: SessionPoolConfig,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let sessions = Arc::new(ReadySessions::new(bucket.clone(), ahead, metrics));
-        sessions.start_crew()?;
+        let sessions = Arc::new(SessionPool::new(bucket.clone(), ahead, metrics));
+        sessions.start_threads()?;
         Ok(Self { bucket, refusal: Mutex::default(), ahead: Some(sessions) })
     }
 
@@ -55,12 +58,12 @@ impl Client {
     fn run(
         &self,
         object: &NewObject,
-        cargo: Cargo<'_>,
+        payload: Payload<'_>,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::new(&self.bucket, object, cargo, timeout, &tally).run();
+        let counter = SentCounter::new(observer);
+        let outcome = Upload::new(&self.bucket, object, payload, timeout, &counter).run();
         self.note(&outcome);
         outcome
     }
@@ -70,11 +73,11 @@ impl Client {
         let refusal = match outcome {
             Ok(_) => None,
             Err(error) if error.bucket_refused => {
-                Some((self.bucket.timing.now(), error.message.clone()))
+                Some((self.bucket.clock.now(), error.message.clone()))
             }
             Err(_) => return,
         };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        *self.refusal.lock_ignoring_poison() = refusal;
     }
 }
 
@@ -86,7 +89,7 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        self.run(object, Cargo::Whole(content), timeout, observer)
+        self.run(object, Payload::Whole(content), timeout, observer)
     }
 
     fn upload_stream(
@@ -97,43 +100,43 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        self.run(object, Cargo::parts(source, window), timeout, observer)
+        self.run(object, Payload::stream(source, window), timeout, observer)
     }
 
-    fn prepared(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<Prepared> {
+    fn take_pooled(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<PooledUpload> {
         self.ahead.as_ref()?.take(metadata, size)
     }
 
-    fn upload_prepared(
+    fn upload_pooled(
         &self,
-        file: &Prepared,
+        file: &PooledUpload,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::prepared(&self.bucket, file, timeout, &tally).run();
+        let counter = SentCounter::new(observer);
+        let outcome = Upload::with_pooled_session(&self.bucket, file, timeout, &counter).run();
         self.note(&outcome);
         outcome
     }
 
-    fn prepare_no_more(&self) {
+    fn close_pool(&self) {
         if let Some(sessions) = &self.ahead {
             sessions.close(CANCELLING);
         }
     }
 
     fn interrupt(&self) {
-        self.bucket.timing.interrupt();
+        self.bucket.clock.interrupt();
         self.bucket.tokens.interrupt();
         self.bucket.transport.interrupt();
     }
 
     fn ready(&self) -> Result<(), String> {
         self.bucket.tokens.status().map_err(|error| error.to_string())?;
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = self.refusal.lock_ignoring_poison();
         match &*refusal {
             Some((when, what))
-                if self.bucket.timing.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
+                if self.bucket.clock.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
             {
                 Err(what.clone())
             }

@@ -18,8 +18,8 @@ pub fn range(data: &[u8]) {
     let (size, range) = (u64::from_be_bytes(*size), String::from_utf8_lossy(range));
     if let Some(persisted) = persisted(Some(&range), size) {
         assert!(persisted <= size && persisted > 0);
-        let extent = session::Extent { end: size, total: Some(size) };
-        let content_range = session::content_range(persisted, extent);
+        let byte_range = session::ByteRange { end: size, total: Some(size) };
+        let content_range = session::content_range(persisted, byte_range);
         assert!(content_range.ends_with(&format!("/{size}")), "{content_range}");
     }
 }

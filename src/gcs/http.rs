@@ -1,7 +1,7 @@
 //! Carries requests over HTTP/1.1 with ureq: kept-alive connections, TLS with the system's trust
 //! store, proxies from the environment.
 
-mod names;
+mod resolver;
 mod socket;
 mod unacknowledged;
 
@@ -19,8 +19,8 @@ use ureq::{Agent, Error, SendBody};
 
 use crate::content::Content;
 
-use self::names::Names;
-use self::socket::{PORTION, TcpConnector};
+use self::resolver::CachingResolver;
+use self::socket::{TcpConnector, WRITE_SIZE};
 use super::Observer;
 use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
 
@@ -80,7 +80,7 @@ fn agent(config: HttpConfig) -> Agent {
         .max_idle_age(MAX_IDLE)
         .input_buffer_size(INPUT_BUFFER)
         // Where a proxy's connector has made the connection; `socket` chooses for its own.
-        .output_buffer_size(PORTION)
+        .output_buffer_size(WRITE_SIZE)
         .timeout_resolve(Some(config.connect_timeout))
         .timeout_connect(Some(config.connect_timeout))
         .timeout_per_read(Some(config.stall_timeout))
@@ -92,7 +92,7 @@ fn agent(config: HttpConfig) -> Agent {
             .chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Names::default())
+    Agent::with_parts(config, connector, CachingResolver::default())
 }
 
 impl Transport for HttpTransport {
@@ -104,7 +104,7 @@ impl Transport for HttpTransport {
         let agent = if request.urgent { &self.urgent } else { &self.agent };
         exchange(agent, request).map_err(|error| match interrupted() {
             true => TransportError::Interrupted,
-            false => sort(&error),
+            false => classify(&error),
         })
     }
 
@@ -200,7 +200,7 @@ impl Read for Part<'_> {
 }
 
 /// What an error of ureq means for the upload. Never quotes a URL.
-fn sort(error: &Error) -> TransportError {
+fn classify(error: &Error) -> TransportError {
     match error {
         Error::Timeout(ureq::Timeout::Global) => TransportError::TimedOut,
         Error::Timeout(phase @ (ureq::Timeout::Resolve | ureq::Timeout::Connect)) => {
@@ -211,8 +211,8 @@ fn sort(error: &Error) -> TransportError {
         Error::ConnectionFailed | Error::ConnectProxyFailed(_) => {
             TransportError::Connect(error.to_string())
         }
-        Error::Io(error) => sort_io(error),
-        Error::Rustls(error) => sort_tls(error),
+        Error::Io(error) => classify_io(error),
+        Error::Rustls(error) => classify_tls(error),
         Error::Tls(what) => TransportError::Tls((*what).to_owned()),
         Error::TlsRequired => TransportError::Tls("the connection is not encrypted".into()),
         Error::Protocol(error) => TransportError::Protocol(format!("no HTTP answer: {error}")),
@@ -222,9 +222,9 @@ fn sort(error: &Error) -> TransportError {
     }
 }
 
-fn sort_io(error: &io::Error) -> TransportError {
+fn classify_io(error: &io::Error) -> TransportError {
     if let Some(tls) = inner::<rustls::Error>(error) {
-        return sort_tls(tls);
+        return classify_tls(tls);
     }
     let text = error.to_string();
     match error.kind() {
@@ -243,7 +243,7 @@ fn sort_io(error: &io::Error) -> TransportError {
 
 /// A peer that cannot prove who it is, or cannot speak TLS with us, will not learn it by waiting;
 /// a record that was damaged on the way is a broken connection.
-fn sort_tls(error: &rustls::Error) -> TransportError {
+fn classify_tls(error: &rustls::Error) -> TransportError {
     match error {
         rustls::Error::InvalidCertificate(_)
         | rustls::Error::NoCertificatesPresented

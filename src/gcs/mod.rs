@@ -7,6 +7,7 @@
 mod backoff;
 mod bucket;
 mod client;
+pub mod clock;
 pub mod credentials;
 mod endpoint;
 mod error;
@@ -16,11 +17,10 @@ pub mod http;
 mod message;
 mod object;
 mod observer;
-mod ready;
 #[cfg(test)]
 mod script;
 mod session;
-pub mod timing;
+mod session_pool;
 pub mod transport;
 mod upload;
 mod verdict;
@@ -32,7 +32,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
 pub use observer::{Cause, Observer};
-pub use ready::{Ahead, Prepared};
+pub use session_pool::{PooledUpload, SessionPoolConfig};
 pub use window::{Window, WindowError};
 
 use std::collections::BTreeMap;
@@ -91,9 +91,13 @@ pub trait Uploader: Send + Sync {
     ) -> Result<Uploaded, UploadError>;
 
     /// A random file of `size` bytes whose session is open already, if there is one at hand, for
-    /// [`upload_prepared`](Self::upload_prepared). Its object has this metadata, whose keys and
+    /// [`upload_pooled`](Self::upload_pooled). Its object has this metadata, whose keys and
     /// values must be fit for a header field, and its seed. Does not block.
-    fn prepared(&self, _metadata: &BTreeMap<String, String>, _size: u64) -> Option<Prepared> {
+    fn take_pooled(
+        &self,
+        _metadata: &BTreeMap<String, String>,
+        _size: u64,
+    ) -> Option<PooledUpload> {
         None
     }
 
@@ -101,9 +105,9 @@ pub trait Uploader: Send + Sync {
     ///
     /// # Errors
     /// As [`upload`](Self::upload).
-    fn upload_prepared(
+    fn upload_pooled(
         &self,
-        file: &Prepared,
+        file: &PooledUpload,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
@@ -112,7 +116,7 @@ pub trait Uploader: Send + Sync {
 
     /// Prepares no more files, and cancels the sessions of those that are prepared, within seconds.
     /// Uploads go on.
-    fn prepare_no_more(&self) {}
+    fn close_pool(&self) {}
 
     /// Ends the uploads that are under way, in whatever threads: each cancels its session and
     /// returns [`ErrorKind::Interrupted`] within seconds, or once its source has returned. So does

@@ -27,7 +27,7 @@ impl fmt::Debug for Session {
 
 /// Where the bytes at hand lie in the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct ByteRange {
     /// Where they end.
     pub(super) end: u64,
     /// The whole object's size, if it is known that they end with the object.
@@ -48,21 +48,21 @@ pub(super) fn persisted(range: Option<&str>, sent: u64) -> Option<u64> {
 
 /// The `Content-Range` of the bytes from `offset` to the end of those at hand. An empty rest has no
 /// range of its own: it is written like a status query, and finishes an object of no bytes.
-pub(super) fn content_range(offset: u64, extent: Extent) -> String {
-    match extent.end.checked_sub(1) {
-        Some(last) if offset <= last => format!("bytes {offset}-{last}/{}", size(extent)),
-        _ => status_query(extent),
+pub(super) fn content_range(offset: u64, byte_range: ByteRange) -> String {
+    match byte_range.end.checked_sub(1) {
+        Some(last) if offset <= last => format!("bytes {offset}-{last}/{}", size(byte_range)),
+        _ => status_query(byte_range),
     }
 }
 
 /// The `Content-Range` of a status query. It finishes the object if that is all it lacks, so it
 /// states the size only where no other byte can follow.
-pub(super) fn status_query(extent: Extent) -> String {
-    format!("bytes */{}", size(extent))
+pub(super) fn status_query(byte_range: ByteRange) -> String {
+    format!("bytes */{}", size(byte_range))
 }
 
-fn size(extent: Extent) -> String {
-    extent.total.map_or_else(|| "*".to_owned(), |total| total.to_string())
+fn size(byte_range: ByteRange) -> String {
+    byte_range.total.map_or_else(|| "*".to_owned(), |total| total.to_string())
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn content_ranges_go_to_the_end() {
-        let whole = |size| Extent { end: size, total: Some(size) };
+        let whole = |size| ByteRange { end: size, total: Some(size) };
         assert_eq!(content_range(0, whole(10)), "bytes 0-9/10");
         assert_eq!(content_range(9, whole(10)), "bytes 9-9/10");
         assert_eq!(content_range(0, whole(0)), "bytes */0");
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_part_that_is_not_the_last_leaves_the_size_open() {
-        let part = Extent { end: 20, total: None };
+        let part = ByteRange { end: 20, total: None };
         assert_eq!(content_range(10, part), "bytes 10-19/*");
         assert_eq!(status_query(part), "bytes */*");
     }

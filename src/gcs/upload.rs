@@ -13,12 +13,12 @@
 //!
 //! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
 //!
-//! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
+//! What is sent is [`Payload`]: content that can be had again from any offset, all of it in one
 //! request; or a stream, part by part, of which no more than the part at hand can be sent again.
 //! [`State::Fill`] has the bytes at hand that are sent next.
 //!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
-//! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
+//! early goes through [`Upload::abort`], which cancels the session and finds out whether an
 //! object is there all the same.
 //!
 //! Nothing is ever inferred from what was sent: how far the object has come is what Cloud Storage
@@ -35,22 +35,22 @@ use super::backoff::{BackOff, retry_after};
 use super::bucket::{Bucket, Cancel};
 use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
-use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
+use super::session_pool::PooledUpload;
 use super::transport::{Answer, Body, Method, Request, TransportError};
 use super::verdict::{Step, Verdict, verdict};
 use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
 
-mod cargo;
+mod payload;
 
-pub(super) use self::cargo::Cargo;
-use self::cargo::Filled;
+use self::payload::Fill;
+pub(super) use self::payload::Payload;
 
 /// How many sessions may be lost, and how many answers not understood, before it is enough.
-const PATIENCE: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 /// How long each request may take that is made after giving up. There are three at the most, and a
 /// server that is being stopped waits for them.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where an upload stands.
 #[derive(Clone, Debug)]
@@ -75,12 +75,12 @@ impl State {
 }
 
 /// What a request came to, when the upload can go on from it.
-enum Reply {
+enum StepOutcome {
     Success(Answer),
     Persisted(u64),
     SessionGone,
-    Taken,
-    Again(Fault),
+    AlreadyExists,
+    Retry(Fault),
 }
 
 /// Why a request has to be made again.
@@ -117,10 +117,10 @@ type Next = Result<State, Failure>;
 pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
-    cargo: Cargo<'c>,
+    payload: Payload<'c>,
     /// The file whose session was opened ahead, as long as that session is in use.
-    ahead: Option<&'a Prepared>,
-    tally: &'a Tally<'a>,
+    ahead: Option<&'a PooledUpload>,
+    counter: &'a SentCounter<'a>,
     began: Instant,
     timeout: Duration,
     deadline: Instant,
@@ -138,15 +138,15 @@ pub(super) struct Upload<'a, 'c> {
 
 impl<'a> Upload<'a, 'a> {
     /// As [`new`](Self::new), for a file whose session is open already.
-    pub(super) fn prepared(
+    pub(super) fn with_pooled_session(
         bucket: &'a Bucket,
-        file: &'a Prepared,
+        file: &'a PooledUpload,
         timeout: Duration,
-        tally: &'a Tally<'a>,
+        counter: &'a SentCounter<'a>,
     ) -> Self {
         let ahead = Some(file);
-        let cargo = Cargo::Whole(file.content());
-        Self { ahead, ..Self::new(bucket, file.object(), cargo, timeout, tally) }
+        let payload = Payload::Whole(file.content());
+        Self { ahead, ..Self::new(bucket, file.object(), payload, timeout, counter) }
     }
 }
 
@@ -154,21 +154,21 @@ impl<'a, 'c> Upload<'a, 'c> {
     pub(super) fn new(
         bucket: &'a Bucket,
         object: &'a NewObject,
-        cargo: Cargo<'c>,
+        payload: Payload<'c>,
         timeout: Duration,
-        tally: &'a Tally<'a>,
+        counter: &'a SentCounter<'a>,
     ) -> Self {
-        let began = bucket.timing.now();
+        let began = bucket.clock.now();
         Self {
             bucket,
             object,
-            cargo,
+            payload,
             ahead: None,
-            tally,
+            counter,
             began,
             timeout,
             deadline: began + timeout,
-            back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait),
+            back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.max_wait),
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
@@ -197,7 +197,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             };
             state = match next {
                 Ok(next) => next,
-                Err(failure) => return self.give_up(session, failure),
+                Err(failure) => return self.abort(session, failure),
             };
         }
     }
@@ -205,19 +205,21 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Opens a session.
     fn start(&mut self) -> Next {
         let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
-        let metadata = self.object.to_json(self.cargo.checksum_beforehand());
+        let metadata = self.object.to_json(self.payload.checksum_beforehand());
         let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
         ];
-        let announced = self.cargo.announced();
+        let announced = self.payload.announced();
         headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {
-            Reply::Success(answer) => self.opened(&answer),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => self.wait(fault).map(|_| State::Start),
-            Reply::Persisted(_) | Reply::SessionGone => unreachable!("no verdict on a start"),
+            StepOutcome::Success(answer) => self.opened(&answer),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => self.wait(fault).map(|_| State::Start),
+            StepOutcome::Persisted(_) | StepOutcome::SessionGone => {
+                unreachable!("no verdict on a start")
+            }
         }
     }
 
@@ -236,15 +238,15 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Has the bytes from `offset` on at hand.
     fn fill(&mut self, session: Session, offset: u64) -> Next {
-        let begin = self.cargo.begin();
-        if offset < begin {
+        let window_start = self.payload.window_start();
+        if offset < window_start {
             let message = format!(
-                "Cloud Storage has {offset} bytes, and had acknowledged {begin}: those between \
+                "Cloud Storage has {offset} bytes, and had acknowledged {window_start}: those between \
                  cannot be had again",
             );
             return Err(Failure::lost(message));
         }
-        if self.cargo.ends_before_the_object_at(offset) {
+        if self.payload.ends_before_the_object_at(offset) {
             self.read_part()?;
         }
         Ok(State::Send(session, offset))
@@ -253,24 +255,24 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Reads the part of a stream that follows the one which is persisted. Its time begins with it,
     /// and once more when it has come.
     fn read_part(&mut self) -> Result<(), Failure> {
-        self.deadline = self.bucket.timing.now() + self.timeout;
-        self.cargo.next_part();
+        self.deadline = self.bucket.clock.now() + self.timeout;
+        self.payload.next_part();
         loop {
-            let read = self.cargo.read();
-            if self.bucket.timing.interrupted() {
+            let read = self.payload.read();
+            if self.bucket.clock.interrupted() {
                 return Err(self.interrupted());
             }
-            let came = self.cargo.extent().end;
+            let came = self.payload.byte_range().end;
             match read {
-                Ok(Filled::Wholly) => break,
-                Ok(Filled::Partly) => {}
+                Ok(Fill::Full) => break,
+                Ok(Fill::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let message = format!("the stream failed after {came} bytes: {error}");
                     return Err(Failure::new(ErrorKind::Source, message));
                 }
             }
-            if self.bucket.timing.now() >= self.deadline {
+            if self.bucket.clock.now() >= self.deadline {
                 let message = format!(
                     "the stream was too slow: after {came} bytes, a part of it had not come \
                      within {:?}",
@@ -279,22 +281,22 @@ impl<'a, 'c> Upload<'a, 'c> {
                 return Err(Failure::new(ErrorKind::Source, message));
             }
         }
-        self.deadline = self.bucket.timing.now() + self.timeout;
+        self.deadline = self.bucket.clock.now() + self.timeout;
         Ok(())
     }
 
     /// Sends what is at hand from `offset` on.
     fn send(&mut self, session: Session, offset: u64) -> Next {
-        let extent = self.cargo.extent();
-        let headers = self.transfer_headers(content_range(offset, extent));
-        self.tally.begin(offset, extent.total);
-        let body = self.cargo.body(offset, self.tally);
+        let byte_range = self.payload.byte_range();
+        let headers = self.transfer_headers(content_range(offset, byte_range));
+        self.counter.window_start(offset, byte_range.total);
+        let body = self.payload.body(offset, self.counter);
         match self.request_of_session(Step::Send, &session, headers, body)? {
-            Reply::Success(answer) => self.finished(Step::Send, session, &answer),
-            Reply::Persisted(persisted) => self.continued(session, persisted),
-            Reply::SessionGone => self.start_over(Step::Send),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => Ok(State::Query(session, self.wait(fault)?)),
+            StepOutcome::Success(answer) => self.finished(Step::Send, session, &answer),
+            StepOutcome::Persisted(persisted) => self.continued(session, persisted),
+            StepOutcome::SessionGone => self.start_over(Step::Send),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => Ok(State::Query(session, self.wait(fault)?)),
         }
     }
 
@@ -303,8 +305,8 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// not known yet when the session was opened ahead.
     fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
-        headers.extend(self.ahead.into_iter().flat_map(Prepared::late));
-        let checksum = self.cargo.checksum_afterwards();
+        headers.extend(self.ahead.into_iter().flat_map(PooledUpload::deferred_headers));
+        let checksum = self.payload.checksum_afterwards();
         headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
         headers
     }
@@ -313,10 +315,10 @@ impl<'a, 'c> Upload<'a, 'c> {
     fn continued(&mut self, session: Session, persisted: u64) -> Next {
         let progress = persisted > self.persisted;
         self.note_persisted(persisted);
-        if self.cargo.ends_before_the_object_at(persisted) {
+        if self.payload.ends_before_the_object_at(persisted) {
             return Ok(State::Fill(session, persisted));
         }
-        if progress && persisted < self.cargo.extent().end {
+        if progress && persisted < self.payload.byte_range().end {
             return Ok(self.resume(session, Cause::Incomplete));
         }
         let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
@@ -326,19 +328,19 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Asks how much is persisted.
     fn query(&mut self, session: Session, cause: Cause) -> Next {
-        let headers = self.transfer_headers(status_query(self.cargo.extent()));
+        let headers = self.transfer_headers(status_query(self.payload.byte_range()));
         match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
-            Reply::Success(answer) => self.finished(Step::Query, session, &answer),
-            Reply::Persisted(persisted) => {
-                if persisted > 0 && self.cargo.extent().total == Some(persisted) {
+            StepOutcome::Success(answer) => self.finished(Step::Query, session, &answer),
+            StepOutcome::Persisted(persisted) => {
+                if persisted > 0 && self.payload.byte_range().total == Some(persisted) {
                     return self.continued(session, persisted);
                 }
                 self.note_persisted(persisted);
                 Ok(self.resume(session, cause))
             }
-            Reply::SessionGone => self.start_over(Step::Query),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => {
+            StepOutcome::SessionGone => self.start_over(Step::Query),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => {
                 self.wait(fault)?;
                 Ok(State::Query(session, cause))
             }
@@ -348,7 +350,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     fn resume(&mut self, session: Session, cause: Cause) -> State {
         self.resumed += 1;
         debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
-        self.tally.observer.resuming(cause, self.persisted);
+        self.counter.observer.resuming(cause, self.persisted);
         State::Fill(session, self.persisted)
     }
 
@@ -360,11 +362,11 @@ impl<'a, 'c> Upload<'a, 'c> {
         session: &Session,
         headers: Vec<(&str, String)>,
         body: Body<'_>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<StepOutcome, Failure> {
         match self.request(step, Method::Put, session.uri(), headers, body) {
             Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
                 debug!("{}: {}", self.object.name, failure.message);
-                Ok(Reply::SessionGone)
+                Ok(StepOutcome::SessionGone)
             }
             other => other,
         }
@@ -378,13 +380,13 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
         self.lost_sessions += 1;
         let text = format!("the session was gone at {}", self.tried(step));
-        let begin = self.cargo.begin();
-        if begin > 0 {
-            let message = format!("{text}, and the first {begin} bytes cannot be had again");
+        let window_start = self.payload.window_start();
+        if window_start > 0 {
+            let message = format!("{text}, and the first {window_start} bytes cannot be had again");
             return Err(Failure::lost(message));
         }
-        if self.lost_sessions >= PATIENCE {
-            let message = format!("{text}, for the {PATIENCE}th time");
+        if self.lost_sessions >= MAX_ATTEMPTS {
+            let message = format!("{text}, for the {MAX_ATTEMPTS}th time");
             return Err(Failure::new(ErrorKind::Protocol, message));
         }
         self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
@@ -395,7 +397,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Begins as any other upload, at once.
     fn start_after_all(&mut self) -> State {
         self.retried += 1;
-        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
+        self.counter.observer.retrying(Cause::SessionGone, Duration::ZERO);
         self.note_persisted(0);
         State::Start
     }
@@ -419,21 +421,21 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// An object of our name exists. It is ours if an earlier attempt's last answer was lost, which
     /// it cannot be before the end of a stream is known.
     fn identify(&mut self) -> Next {
-        if self.cargo.sum().is_none() {
+        if self.payload.sum().is_none() {
             let message = "another object has this name".to_owned();
             return Err(Failure::new(ErrorKind::Conflict, message));
         }
         let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
-        match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
-            Reply::Success(answer) => match Object::from_json(&answer.body) {
+        match self.request(Step::GetMetadata, Method::Get, &url, Vec::new(), Body::Empty)? {
+            StepOutcome::Success(answer) => match Object::from_json(&answer.body) {
                 Ok(object) => self.identified(object),
                 Err(error) => {
-                    let fault = self.misunderstood(Step::Look, &answer, &error)?;
+                    let fault = self.misunderstood(Step::GetMetadata, &answer, &error)?;
                     self.wait(fault).map(|_| State::Identify)
                 }
             },
-            Reply::Again(fault) => self.wait(fault).map(|_| State::Identify),
-            Reply::Persisted(_) | Reply::SessionGone | Reply::Taken => {
+            StepOutcome::Retry(fault) => self.wait(fault).map(|_| State::Identify),
+            StepOutcome::Persisted(_) | StepOutcome::SessionGone | StepOutcome::AlreadyExists => {
                 unreachable!("no verdict on a look")
             }
         }
@@ -451,7 +453,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// In what an object is not the one that was sent, if in anything.
     fn differences(&self, object: &Object) -> Option<String> {
-        let Some((size, crc32c)) = self.cargo.sum() else {
+        let Some((size, crc32c)) = self.payload.sum() else {
             return Some("it was finished before its end was sent".to_owned());
         };
         let mut differences = Vec::new();
@@ -470,7 +472,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Cloud Storage has made something else of the bytes. It must not stay.
     fn wrong_object(&self, step: Step, object: &Object, differences: &str) -> Failure {
-        let removed = self.bucket.remove(&self.object.name, &object.generation, LAST_WORDS);
+        let removed = self.bucket.delete(&self.object.name, &object.generation, CLEANUP_TIMEOUT);
         let what_now = match removed {
             Ok(()) => "it has been deleted again".to_owned(),
             Err(error) => format!("it could not be deleted: {error}"),
@@ -496,7 +498,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             answer.body.len(),
             printable(error.as_bytes()),
         );
-        if self.misunderstood >= PATIENCE {
+        if self.misunderstood >= MAX_ATTEMPTS {
             return Err(Failure::new(ErrorKind::Protocol, text));
         }
         Ok(Fault { cause: Cause::Unreadable, retry_after: None, text })
@@ -510,8 +512,8 @@ impl<'a, 'c> Upload<'a, 'c> {
         url: &str,
         mut headers: Vec<(&str, String)>,
         body: Body<'_>,
-    ) -> Result<Reply, Failure> {
-        if self.bucket.timing.interrupted() {
+    ) -> Result<StepOutcome, Failure> {
+        if self.bucket.clock.interrupted() {
             return Err(self.interrupted());
         }
         let tokens = &*self.bucket.tokens;
@@ -532,10 +534,10 @@ impl<'a, 'c> Upload<'a, 'c> {
         let refused = self.refused(step, &answer);
         let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
         self.renewed.set(true);
-        let renewed = tokens.renew(&token, self.left());
+        let renewed = tokens.refresh(&token, self.left());
         match renewed.map_err(|error| self.without_token(&error))? {
             None => Err(refused),
-            Some(_) => Ok(Reply::Again(Fault {
+            Some(_) => Ok(StepOutcome::Retry(Fault {
                 cause: Cause::Unauthorized,
                 retry_after: None,
                 text: refused.message,
@@ -543,31 +545,32 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn sort(&self, step: Step, answer: Answer) -> Result<Reply, Failure> {
+    fn sort(&self, step: Step, answer: Answer) -> Result<StepOutcome, Failure> {
         match verdict(step, answer.status) {
-            Verdict::Success => Ok(Reply::Success(answer)),
-            Verdict::Persisted => match persisted(answer.range.as_deref(), self.cargo.extent().end)
-            {
-                Some(persisted) => Ok(Reply::Persisted(persisted)),
-                None => {
-                    let range = printable(answer.range.unwrap_or_default().as_bytes());
-                    let text = format!("{} was answered with Range {range}", self.tried(step));
-                    Err(Failure::new(ErrorKind::Protocol, text))
+            Verdict::Success => Ok(StepOutcome::Success(answer)),
+            Verdict::Persisted => {
+                match persisted(answer.range.as_deref(), self.payload.byte_range().end) {
+                    Some(persisted) => Ok(StepOutcome::Persisted(persisted)),
+                    None => {
+                        let range = printable(answer.range.unwrap_or_default().as_bytes());
+                        let text = format!("{} was answered with Range {range}", self.tried(step));
+                        Err(Failure::new(ErrorKind::Protocol, text))
+                    }
                 }
-            },
-            Verdict::SessionGone => Ok(Reply::SessionGone),
-            Verdict::Taken => Ok(Reply::Taken),
+            }
+            Verdict::SessionGone => Ok(StepOutcome::SessionGone),
+            Verdict::AlreadyExists => Ok(StepOutcome::AlreadyExists),
             Verdict::Transient => {
-                let now = self.bucket.timing.time_of_day();
+                let now = self.bucket.clock.time_of_day();
                 let asked = answer.retry_after.as_deref();
-                Ok(Reply::Again(Fault {
+                Ok(StepOutcome::Retry(Fault {
                     cause: Cause::Status(answer.status),
                     retry_after: asked.and_then(|value| retry_after(value, now)),
                     text: self.refused(step, &answer).message,
                 }))
             }
             Verdict::Refused | Verdict::Unauthorized => Err(self.refused(step, &answer)),
-            Verdict::Nonsense => {
+            Verdict::Unexpected => {
                 let text = format!("{} was answered with {}", self.tried(step), answer.status);
                 Err(Failure {
                     status: Some(answer.status),
@@ -577,7 +580,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn unanswered(&self, step: Step, error: TransportError) -> Result<Reply, Failure> {
+    fn unanswered(&self, step: Step, error: TransportError) -> Result<StepOutcome, Failure> {
         let text = format!("{}: {error}", self.tried(step));
         let cause = match error {
             TransportError::Connect(_) => Cause::Connect,
@@ -590,7 +593,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             }
             TransportError::Content(_) => return Err(Failure::new(ErrorKind::Source, text)),
         };
-        Ok(Reply::Again(Fault { cause, retry_after: None, text }))
+        Ok(StepOutcome::Retry(Fault { cause, retry_after: None, text }))
     }
 
     fn refused(&self, step: Step, answer: &Answer) -> Failure {
@@ -605,7 +608,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             (401, _) => {
                 Some("run `gcs-uploader check` to see which credentials are used".to_owned())
             }
-            (403, Step::Look) => {
+            (403, Step::GetMetadata) => {
                 Some(format!("grant the identity storage.objects.get on the bucket {bucket}"))
             }
             (403, _) => {
@@ -619,7 +622,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         Failure {
             status: Some(answer.status),
             // What may not be looked at is one object: others may still be made.
-            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::Look,
+            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::GetMetadata,
             hint,
             ..Failure::new(ErrorKind::Refused, message)
         }
@@ -627,7 +630,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Waits before a request is made again; returns why.
     fn wait(&mut self, fault: Fault) -> Result<Cause, Failure> {
-        let jittered = self.back_off.next(self.bucket.timing.random());
+        let jittered = self.back_off.next(self.bucket.clock.random());
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
@@ -635,8 +638,8 @@ impl<'a, 'c> Upload<'a, 'c> {
             return Err(self.out_of_time());
         }
         self.retried += 1;
-        self.tally.observer.retrying(fault.cause, wait);
-        match self.bucket.timing.pause(wait) {
+        self.counter.observer.retrying(fault.cause, wait);
+        match self.bucket.clock.pause(wait) {
             true => Ok(fault.cause),
             false => Err(self.interrupted()),
         }
@@ -648,25 +651,25 @@ impl<'a, 'c> Upload<'a, 'c> {
             self.renewed.set(false);
         }
         self.persisted = persisted;
-        self.tally.observer.persisted(persisted);
+        self.counter.observer.persisted(persisted);
     }
 
     /// How much of the upload's time is left.
     fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.bucket.timing.now())
+        self.deadline.saturating_duration_since(self.bucket.clock.now())
     }
 
     fn without_token(&self, error: &CredentialsError) -> Failure {
-        match self.bucket.timing.interrupted() {
+        match self.bucket.clock.interrupted() {
             true => self.interrupted(),
             false => Failure::new(ErrorKind::Credentials, error.to_string()),
         }
     }
 
     fn out_of_time(&self) -> Failure {
-        let what = match self.cargo.begin() {
+        let what = match self.payload.window_start() {
             0 => "not finished".to_owned(),
-            begin => format!("the part from byte {begin} on was not finished"),
+            window_start => format!("the part from byte {window_start} on was not finished"),
         };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
@@ -684,12 +687,12 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Cancels the session, and finds out whether there is an object all the same: the last answer
     /// may have been the one that was lost.
-    fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
-        let cancel = session.map(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let unfinished = !self.tally.complete() && !self.claimed;
+    fn abort(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
+        let cancel = session.map(|s| self.bucket.cancel(s.uri(), CLEANUP_TIMEOUT));
+        let unfinished = !self.counter.complete() && !self.claimed;
         let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
-            || match self.bucket.look(&self.object.name, LAST_WORDS) {
+            || match self.bucket.get_metadata(&self.object.name, CLEANUP_TIMEOUT) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
                     return Ok(self.uploaded(object));
                 }
@@ -718,18 +721,18 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn uploaded(&self, object: Object) -> Uploaded {
-        self.tally.observer.persisted(object.size);
+        self.counter.observer.persisted(object.size);
         Uploaded {
             object,
             resumed: self.resumed,
             retried: self.retried,
-            bytes_sent: self.tally.bytes(),
+            bytes_sent: self.counter.bytes(),
             elapsed: self.elapsed(),
         }
     }
 
     fn elapsed(&self) -> Duration {
-        self.bucket.timing.now().saturating_duration_since(self.began)
+        self.bucket.clock.now().saturating_duration_since(self.began)
     }
 
     /// The request of a step, for a person: without the query, in which a session's secret lies.
@@ -740,20 +743,20 @@ impl<'a, 'c> Upload<'a, 'c> {
             Step::Start => format!("POST {endpoint}/upload/storage/v1/b/{bucket}/o"),
             Step::Send => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the data)"),
             Step::Query => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the status)"),
-            Step::Look => format!("GET {}", endpoint.object(bucket, &self.object.name)),
+            Step::GetMetadata => format!("GET {}", endpoint.object(bucket, &self.object.name)),
         }
     }
 }
 
 /// Counts what is sent, on its way to the observer.
-pub(super) struct Tally<'a> {
+pub(super) struct SentCounter<'a> {
     observer: &'a dyn Observer,
     bytes: AtomicU64,
     missing: AtomicU64,
     complete: AtomicBool,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> SentCounter<'a> {
     pub(super) fn new(observer: &'a dyn Observer) -> Self {
         let (bytes, missing) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { observer, bytes, missing, complete: AtomicBool::new(false) }
@@ -761,7 +764,7 @@ impl<'a> Tally<'a> {
 
     /// What lies from `offset` on is about to be sent: up to the object's end, where `total` says
     /// where that is.
-    fn begin(&self, offset: u64, total: Option<u64>) {
+    fn window_start(&self, offset: u64, total: Option<u64>) {
         self.missing.store(total.map_or(u64::MAX, |total| total - offset), Ordering::Relaxed);
         if total == Some(offset) {
             self.complete.store(true, Ordering::Relaxed);
@@ -779,7 +782,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-impl Observer for Tally<'_> {
+impl Observer for SentCounter<'_> {
     fn sent(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.missing.fetch_sub(bytes, Ordering::Relaxed) == bytes {

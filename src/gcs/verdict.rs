@@ -13,7 +13,7 @@ pub(super) enum Step {
     /// `PUT {session}` with `bytes */{size}` and no body: how much is persisted?
     Query,
     /// `GET` of the object's metadata.
-    Look,
+    GetMetadata,
 }
 
 /// What the status says, given the step.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     /// The session is no more: a new one may be started.
     SessionGone,
     /// An object of this name exists.
-    Taken,
+    AlreadyExists,
     /// The access token is not accepted.
     Unauthorized,
     /// It may work the next time.
@@ -34,20 +34,20 @@ pub(super) enum Verdict {
     /// It never will.
     Refused,
     /// No answer that the protocol knows at this step.
-    Nonsense,
+    Unexpected,
 }
 
 pub(super) fn verdict(step: Step, status: u16) -> Verdict {
-    use Step::{Look, Query, Send, Start};
+    use Step::{GetMetadata, Query, Send, Start};
     match (status, step) {
         (200 | 201, _) => Verdict::Success,
         (308, Send | Query) => Verdict::Persisted,
         (401, _) => Verdict::Unauthorized,
         (404 | 410 | 499, Send | Query) => Verdict::SessionGone,
-        (412, Start | Send | Query) => Verdict::Taken,
+        (412, Start | Send | Query) => Verdict::AlreadyExists,
         (408 | 429 | 500 | 502 | 503 | 504, _) => Verdict::Transient,
-        (400..=599, Start | Send | Query | Look) => Verdict::Refused,
-        _ => Verdict::Nonsense,
+        (400..=599, Start | Send | Query | GetMetadata) => Verdict::Refused,
+        _ => Verdict::Unexpected,
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn verdict(step: Step, status: u16) -> Verdict {
 mod tests {
     use super::*;
 
-    const STEPS: [Step; 4] = [Step::Start, Step::Send, Step::Query, Step::Look];
+    const STEPS: [Step; 4] = [Step::Start, Step::Send, Step::Query, Step::GetMetadata];
 
     #[test]
     fn transient_is_what_cloud_storage_documents_as_such_and_nothing_else() {
@@ -72,16 +72,16 @@ mod tests {
             assert_eq!(verdict(Step::Start, status), Verdict::Refused);
             assert_eq!(verdict(Step::Send, status), Verdict::SessionGone);
             assert_eq!(verdict(Step::Query, status), Verdict::SessionGone);
-            assert_eq!(verdict(Step::Look, status), Verdict::Refused);
+            assert_eq!(verdict(Step::GetMetadata, status), Verdict::Refused);
         }
     }
 
     #[test]
     fn only_a_session_goes_on() {
-        assert_eq!(verdict(Step::Start, 308), Verdict::Nonsense);
+        assert_eq!(verdict(Step::Start, 308), Verdict::Unexpected);
         assert_eq!(verdict(Step::Send, 308), Verdict::Persisted);
         assert_eq!(verdict(Step::Query, 308), Verdict::Persisted);
-        assert_eq!(verdict(Step::Look, 308), Verdict::Nonsense);
+        assert_eq!(verdict(Step::GetMetadata, 308), Verdict::Unexpected);
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
     fn what_the_protocol_does_not_know_is_nonsense() {
         for step in STEPS {
             for status in [0, 100, 199, 202, 204, 206, 299, 301, 302, 304, 307, 399, 600, 999] {
-                assert_eq!(verdict(step, status), Verdict::Nonsense, "{step:?} {status}");
+                assert_eq!(verdict(step, status), Verdict::Unexpected, "{step:?} {status}");
             }
         }
     }

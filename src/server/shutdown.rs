@@ -15,7 +15,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(20);
 /// has opened in advance. Returns how many uploads did not end.
 pub(crate) fn drain(context: &Context, queue: &Queue) -> usize {
     let close_pool = || {
-        let closed = panic::catch_unwind(AssertUnwindSafe(|| context.uploader.prepare_no_more()));
+        let closed = panic::catch_unwind(AssertUnwindSafe(|| context.uploader.close_pool()));
         if closed.is_err() {
             context.metrics.panicked();
             log::error!("caught a panic while sessions were cancelled");

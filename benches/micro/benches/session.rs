@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gcs_uploader::content::{Content, RandomContent, Seed};
 use gcs_uploader::gcs::credentials::NoCredentials;
-use gcs_uploader::gcs::timing::SystemTiming;
+use gcs_uploader::gcs::clock::SystemClock;
 use gcs_uploader::gcs::transport::{Answer, Body, Method, Request, Transport, TransportError};
 use gcs_uploader::gcs::{
     Bucket, Client, Endpoint, NewObject, Observer, Retry, Uploaded, Uploader as _,
@@ -63,7 +63,7 @@ fn upload(bencher: divan::Bencher, size: u64) {
         retry: Retry::default(),
         transport: Arc::new(transport),
         tokens: Arc::new(NoCredentials),
-        timing: Arc::new(SystemTiming::default()),
+        clock: Arc::new(SystemClock::default()),
     });
     let object = NewObject {
         name: NAME.to_owned(),

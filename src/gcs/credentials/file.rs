@@ -21,7 +21,7 @@ use yup_oauth2::hyper::http::{HeaderName, HeaderValue, Uri};
 use super::CredentialsError;
 
 /// The largest file that is read, in bytes. Real ones have about two thousand.
-const LARGEST_FILE: u64 = 64 << 10;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 /// The token endpoint of a key that names none.
 const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 /// How the URL ends that makes an access token for a service account.
@@ -143,9 +143,9 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a file"));
     }
     let mut text = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     Ok(text)
 }
@@ -637,7 +637,7 @@ mod tests {
     #[test]
     fn only_a_file_of_sensible_size_is_read() {
         let folder = Folder::new();
-        let large = folder.write("large.json", &" ".repeat(LARGEST_FILE as usize + 1));
+        let large = folder.write("large.json", &" ".repeat(MAX_FILE_BYTES as usize + 1));
         let reason = read(&large).err().unwrap().reason;
         assert!(reason.contains("it is larger than 65536 bytes"), "{reason}");
         let reason = read(large.parent().unwrap()).err().unwrap().reason;

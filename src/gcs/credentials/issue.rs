@@ -26,10 +26,10 @@ use yup_oauth2::hyper::http::request::Builder;
 use yup_oauth2::hyper::{Request, StatusCode};
 use yup_oauth2::{CustomHyperClientBuilder, Error};
 
-use super::answer::{LastAnswer, describe, presentable};
-use super::connect::{self, Recorder, TokenClient};
+use super::connect::{self, RecordingConnector, TokenClient};
+use super::discover::{CredentialSource, Source};
 use super::file::{self, Base, Credential, Impersonation};
-use super::find::{Found, Source};
+use super::last_response::{LastResponse, describe, presentable};
 use super::{AccessToken, CredentialsError};
 
 /// The scope of a token for Cloud Storage: reading and writing objects.
@@ -49,16 +49,16 @@ pub(super) struct Issued {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: CredentialsError,
-    pub(super) outlook: Outlook,
+    pub(super) kind: FailureKind,
 }
 
 /// Whether a failure will go away by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outlook {
+pub(super) enum FailureKind {
     /// An outage, or something that passes.
-    MayPass,
+    Transient,
     /// The credentials were refused or are broken: somebody has to do something.
-    Lasting,
+    Permanent,
 }
 
 /// Gives tokens, one for each time it is asked.
@@ -74,26 +74,26 @@ pub(super) trait Issuer {
 pub(super) struct GoogleIssuer {
     source: Source,
     client: TokenClient,
-    last_answer: LastAnswer,
+    last_response: LastResponse,
 }
 
 impl GoogleIssuer {
-    pub(super) fn new(found: &Found) -> Result<Self, CredentialsError> {
-        let last_answer = LastAnswer::default();
+    pub(super) fn new(found: &CredentialSource) -> Result<Self, CredentialsError> {
+        let last_response = LastResponse::default();
         let client =
-            connect::client(found.proxy.clone(), last_answer.clone()).map_err(|error| {
+            connect::client(found.proxy.clone(), last_response.clone()).map_err(|error| {
                 CredentialsError {
                     source_name: found.source.to_string(),
                     reason: format!("TLS cannot be set up: {error}"),
                 }
             })?;
-        Ok(Self { source: found.source.clone(), client, last_answer })
+        Ok(Self { source: found.source.clone(), client, last_response })
     }
 
     async fn by_file(&self, path: &Path) -> Result<Issued, Failure> {
-        let credential = file::read(path).map_err(lasting)?;
+        let credential = file::read(path).map_err(permanent)?;
         if let Some(path) = credential.subject_token_file() {
-            file::check_subject_token(path).map_err(lasting)?;
+            file::check_subject_token(path).map_err(permanent)?;
         }
         let mut secrets = credential.secrets();
         let scope = match credential.impersonation {
@@ -118,7 +118,7 @@ impl GoogleIssuer {
         secrets: &[String],
     ) -> Result<Issued, Failure> {
         let authenticator = self.authenticator(credential).await.map_err(|error| {
-            self.failure(Outlook::Lasting, &presentable(&error.to_string(), secrets))
+            self.failure(FailureKind::Permanent, &presentable(&error.to_string(), secrets))
         })?;
         let token = authenticator
             .force_refreshed_token(&[scope])
@@ -136,7 +136,7 @@ impl GoogleIssuer {
     async fn authenticator(
         &self,
         credential: &Credential,
-    ) -> std::io::Result<Authenticator<Recorder>> {
+    ) -> std::io::Result<Authenticator<RecordingConnector>> {
         let client = CustomHyperClientBuilder::from(self.client.clone());
         match &credential.base {
             Base::ServiceAccount(key) => {
@@ -195,12 +195,12 @@ impl GoogleIssuer {
         let path = "/computeMetadata/v1/instance/service-accounts/default/token";
         let request = Request::get(format!("http://{host}{path}?scopes={STORAGE_SCOPE}"))
             .header("Metadata-Flavor", "Google");
-        let body = self.exchange(request, String::new(), &[]).await.map_err(may_pass)?;
+        let body = self.exchange(request, String::new(), &[]).await.map_err(transient)?;
         let given = serde_json::from_slice::<Given>(&body).ok();
         let given = given.filter(|given| {
             given.token_type.eq_ignore_ascii_case("bearer") && is_sendable(&given.access_token)
         });
-        let given = given.ok_or_else(|| may_pass(self.unusable(&body, &[])))?;
+        let given = given.ok_or_else(|| transient(self.unusable(&body, &[])))?;
         let lifetime = Duration::from_secs(given.expires_in.into());
         Ok(Issued {
             token: AccessToken::new(given.access_token),
@@ -216,7 +216,7 @@ impl GoogleIssuer {
         secrets: &[String],
     ) -> Result<Vec<u8>, Failure> {
         let request = request.body(body).map_err(|error| {
-            self.failure(Outlook::Lasting, &format!("the request cannot be made: {error}"))
+            self.failure(FailureKind::Permanent, &format!("the request cannot be made: {error}"))
         })?;
         let answer = self.client.request(request).await;
         let answer =
@@ -237,7 +237,7 @@ impl GoogleIssuer {
             Error::HttpClientError(error) => self.unreachable(error, secrets),
             Error::HttpError(error) => self.unreachable(error, secrets),
             Error::LowLevelError(_) | Error::UserError(_) | Error::StorageError(_) => {
-                self.failure(Outlook::Lasting, &presentable(&connect::chain(error), secrets))
+                self.failure(FailureKind::Permanent, &presentable(&connect::chain(error), secrets))
             }
             // What these carry is less than what the endpoint said, or quotes its answer.
             Error::AuthError(_)
@@ -256,13 +256,13 @@ impl GoogleIssuer {
             false => self.advice(),
         };
         let what = presentable(&what, secrets);
-        self.failure(Outlook::MayPass, &format!("{}: {what}{advice}", self.endpoint()))
+        self.failure(FailureKind::Transient, &format!("{}: {what}{advice}", self.endpoint()))
     }
 
     /// The failure that the last answer stands for.
     fn refusal(&self, secrets: &[String]) -> Failure {
-        let status = self.last_answer.status();
-        let said = self.last_answer.said(secrets);
+        let status = self.last_response.status();
+        let said = self.last_response.said(secrets);
         self.answered(status, &said)
     }
 
@@ -273,19 +273,19 @@ impl GoogleIssuer {
 
     fn answered(&self, status: Option<StatusCode>, said: &str) -> Failure {
         let status_text = status.map(|status| format!(" {status}")).unwrap_or_default();
-        let outlook = match status.map(|status| status.as_u16()) {
-            Some(400..=407 | 409..=428) => Outlook::Lasting,
-            _ => Outlook::MayPass,
+        let kind = match status.map(|status| status.as_u16()) {
+            Some(400..=407 | 409..=428) => FailureKind::Permanent,
+            _ => FailureKind::Transient,
         };
-        let advice = match (&self.source, outlook) {
+        let advice = match (&self.source, kind) {
             (Source::MetadataServer(_), _) => NOT_ON_GOOGLE_CLOUD,
-            (Source::File(_), Outlook::Lasting) => {
+            (Source::File(_), FailureKind::Permanent) => {
                 "; have the credentials been revoked or expired, or is this machine's clock wrong?"
             }
-            (Source::File(_), Outlook::MayPass) => "; this is tried again",
+            (Source::File(_), FailureKind::Transient) => "; this is tried again",
         };
         let endpoint = self.endpoint();
-        self.failure(outlook, &format!("{endpoint} answered{status_text}: {said}{advice}"))
+        self.failure(kind, &format!("{endpoint} answered{status_text}: {said}{advice}"))
     }
 
     /// What to do when nobody answers.
@@ -297,14 +297,14 @@ impl GoogleIssuer {
     }
 
     fn endpoint(&self) -> String {
-        let endpoint = self.last_answer.endpoint();
+        let endpoint = self.last_response.endpoint();
         if endpoint.is_empty() { "the token endpoint".to_owned() } else { endpoint }
     }
 
-    fn failure(&self, outlook: Outlook, reason: &str) -> Failure {
+    fn failure(&self, kind: FailureKind, reason: &str) -> Failure {
         let error =
             CredentialsError { source_name: self.source.to_string(), reason: reason.to_owned() };
-        Failure { error, outlook }
+        Failure { error, kind }
     }
 }
 
@@ -317,28 +317,28 @@ fn is_sendable(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn lasting(error: CredentialsError) -> Failure {
-    Failure { error, outlook: Outlook::Lasting }
+fn permanent(error: CredentialsError) -> Failure {
+    Failure { error, kind: FailureKind::Permanent }
 }
 
 /// While a machine or a pod starts, its metadata server refuses for a few seconds.
-fn may_pass(failure: Failure) -> Failure {
-    Failure { outlook: Outlook::MayPass, ..failure }
+fn transient(failure: Failure) -> Failure {
+    Failure { kind: FailureKind::Transient, ..failure }
 }
 
 impl Issuer for GoogleIssuer {
     async fn issue(&mut self) -> Result<Issued, Failure> {
-        self.last_answer.forget();
+        self.last_response.forget();
         let issued = match &self.source {
             Source::File(path) => self.by_file(path).await,
             Source::MetadataServer(host) => self.by_metadata_server(host).await,
         };
-        self.last_answer.forget();
+        self.last_response.forget();
         issued
     }
 
     fn interrupted(&self, what: &str) -> Failure {
         let advice = self.advice();
-        self.failure(Outlook::MayPass, &format!("{}: {what}{advice}", self.endpoint()))
+        self.failure(FailureKind::Transient, &format!("{}: {what}{advice}", self.endpoint()))
     }
 }

@@ -1,7 +1,7 @@
 //! Access tokens: where they come from, and how they stay fresh.
 //!
-//! [`find()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
-//! them on a thread of its own and renews them ahead of their expiry. Workers read the token that
+//! [`discover()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
+//! them on a thread of its own and refreshes them ahead of their expiry. Workers read the token that
 //! was last published and wait only if there is none.
 //!
 //! Never shows a token or a key to anyone but the request that carries it, and reads no
@@ -11,19 +11,19 @@
 //! yup-oauth2 logs every request and answer at debug level, with keys and tokens. A logger must
 //! not let through anything below warn from the target `yup_oauth2`.
 
-mod answer;
 mod connect;
+mod discover;
 mod file;
-mod find;
 mod issue;
+mod last_response;
 mod refresh;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use find::{Found, Settings, find};
-pub use refresh::{GoogleCredentials, Timing};
+pub use discover::{CredentialSource, Settings, discover};
+pub use refresh::{GoogleCredentials, RefreshConfig};
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -73,13 +73,13 @@ pub trait TokenSource: Send + Sync {
     /// A token other than `rejected`, which Cloud Storage answered with 401. Forces one refresh,
     /// however many threads ask; blocks until it has come, for `patience` at most. `None`: there is
     /// none to be had.
-    fn renew(
+    fn refresh(
         &self,
         rejected: &AccessToken,
         patience: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError>;
 
-    /// Ends the waiting of [`token`](Self::token) and [`renew`](Self::renew), now and from now on.
+    /// Ends the waiting of [`token`](Self::token) and [`refresh`](Self::refresh), now and from now on.
     fn interrupt(&self);
 
     /// `Ok` while a token is at hand, with the time at which it expires (`None`: never); else what
@@ -96,7 +96,7 @@ impl TokenSource for NoCredentials {
         Ok(None)
     }
 
-    fn renew(
+    fn refresh(
         &self,
         _rejected: &AccessToken,
         _patience: Duration,

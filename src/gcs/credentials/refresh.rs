@@ -14,7 +14,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,41 +22,43 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::find::Found;
-use super::issue::{Failure, GoogleIssuer, Issued, Issuer, Outlook};
+use crate::sync::{CondvarExt as _, LockExt as _};
+
+use super::discover::CredentialSource;
+use super::issue::{Failure, FailureKind, GoogleIssuer, Issued, Issuer};
 use super::{AccessToken, CredentialsError, TokenSource};
 
 /// How long things may take, and how often they are done.
 #[derive(Clone, Debug)]
-pub struct Timing {
+pub struct RefreshConfig {
     /// How long one attempt to get a token may take, with every request that it needs.
     pub attempt: Duration,
-    /// How long [`token`](TokenSource::token) and [`renew`](TokenSource::renew) block at most, however
+    /// How long [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh) block at most, however
     /// patient the caller is.
     pub patience: Duration,
     /// How long before its expiry a token is renewed; but never before three quarters of its life.
     ///
     /// The default, 225 s, is that of Google's own clients: a metadata server gives the same token
     /// until five minutes before its expiry, so that asking earlier gains nothing.
-    pub ahead: Duration,
+    pub refresh_before_expiry: Duration,
     /// The pause after the first failure. It doubles with each further one, and is shortened by a
     /// random part of up to a half. Also the shortest time between two tokens.
-    pub first_pause: Duration,
+    pub initial_backoff: Duration,
     /// The longest pause between two attempts.
-    pub longest_pause: Duration,
+    pub max_backoff: Duration,
     /// How long after a forced renewal another one is refused.
-    pub between_renewals: Duration,
+    pub min_refresh_interval: Duration,
 }
 
-impl Default for Timing {
+impl Default for RefreshConfig {
     fn default() -> Self {
         Self {
             attempt: Duration::from_secs(15),
             patience: Duration::from_secs(30),
-            ahead: Duration::from_secs(225),
-            first_pause: Duration::from_secs(1),
-            longest_pause: Duration::from_secs(30),
-            between_renewals: Duration::from_secs(5),
+            refresh_before_expiry: Duration::from_secs(225),
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(30),
+            min_refresh_interval: Duration::from_secs(5),
         }
     }
 }
@@ -76,14 +78,17 @@ impl GoogleCredentials {
     ///
     /// # Errors
     /// The thread or the TLS client cannot be made.
-    pub fn start(found: &Found, timing: Timing) -> Result<Self, CredentialsError> {
-        Self::start_with(GoogleIssuer::new(found)?, found.source.to_string(), timing)
+    pub fn start(
+        found: &CredentialSource,
+        config: RefreshConfig,
+    ) -> Result<Self, CredentialsError> {
+        Self::start_with(GoogleIssuer::new(found)?, found.source.to_string(), config)
     }
 
     fn start_with<I: Issuer + Send + 'static>(
         issuer: I,
         source_name: String,
-        timing: Timing,
+        config: RefreshConfig,
     ) -> Result<Self, CredentialsError> {
         let cannot = |error: std::io::Error| CredentialsError {
             source_name: source_name.clone(),
@@ -96,7 +101,7 @@ impl GoogleCredentials {
             .map_err(cannot)?;
         let shared = Arc::new(Shared {
             source_name: source_name.clone(),
-            timing,
+            config,
             state: Mutex::default(),
             changed: Condvar::new(),
             wake: Notify::new(),
@@ -119,13 +124,13 @@ impl Drop for GoogleCredentials {
 
 impl TokenSource for GoogleCredentials {
     fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
-        let patience = Patience::of(patience.min(self.shared.timing.patience));
+        let patience = Patience::of(patience.min(self.shared.config.patience));
         let mut state = self.shared.state();
         loop {
             if let Some(token) = state.token() {
                 return Ok(Some(token.clone()));
             }
-            if let Some(error) = state.hopeless() {
+            if let Some(error) = state.permanent_error() {
                 return Err(error.clone());
             }
             // The thread may sleep over a change of the clock.
@@ -134,17 +139,17 @@ impl TokenSource for GoogleCredentials {
         }
     }
 
-    fn renew(
+    fn refresh(
         &self,
         rejected: &AccessToken,
         patience: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError> {
-        let patience = Patience::of(patience.min(self.shared.timing.patience));
+        let patience = Patience::of(patience.min(self.shared.config.patience));
         let mut state = self.shared.state();
         if let Some(token) = state.token_but(rejected) {
             return Ok(Some(token.clone()));
         }
-        if state.renewed_within(self.shared.timing.between_renewals) {
+        if state.renewed_within(self.shared.config.min_refresh_interval) {
             return state.outcome_for(rejected);
         }
         if state.phase == Phase::Idle {
@@ -165,8 +170,8 @@ impl TokenSource for GoogleCredentials {
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
         let state = self.shared.state();
-        match (&state.held, &state.failure) {
-            (Some(held), _) if held.holds() => Ok(held.expires_at),
+        match (&state.cached, &state.failure) {
+            (Some(cached), _) if cached.holds() => Ok(cached.expires_at),
             (_, Some(failure)) => Err(failure.error.clone()),
             (_, None) => Err(self.shared.error("the first one has not come yet")),
         }
@@ -176,7 +181,7 @@ impl TokenSource for GoogleCredentials {
 /// What the thread and the readers share.
 struct Shared {
     source_name: String,
-    timing: Timing,
+    config: RefreshConfig,
     state: Mutex<State>,
     /// An attempt has ended.
     changed: Condvar,
@@ -186,7 +191,7 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 
     /// Waits for an attempt to end. When the patience does it is an error: what the last attempt
@@ -205,8 +210,7 @@ impl Shared {
                 (None, false) => self.error(&format!("none came within {waited}")),
             });
         }
-        let waited = self.changed.wait_timeout(state, left);
-        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+        Ok(self.changed.wait_timeout_ignoring_poison(state, left))
     }
 
     fn error(&self, reason: &str) -> CredentialsError {
@@ -248,7 +252,7 @@ enum Phase {
 #[derive(Default)]
 struct State {
     phase: Phase,
-    held: Option<Held>,
+    cached: Option<CachedToken>,
     /// What the last attempt came to, if it failed.
     failure: Option<Failure>,
     /// How many attempts have failed since the last success.
@@ -264,22 +268,22 @@ struct State {
 }
 
 /// The token that is given.
-struct Held {
+struct CachedToken {
     token: AccessToken,
     expires_at: Option<SystemTime>,
     renew_at: Option<SystemTime>,
 }
 
-impl Held {
+impl CachedToken {
     /// The token as it came; an error if it is of no use, as it has expired.
-    fn new(issued: Issued, timing: &Timing) -> Option<Self> {
+    fn new(issued: Issued, config: &RefreshConfig) -> Option<Self> {
         let Issued { token, expires_at } = issued;
         let now = SystemTime::now();
         let renew_at = match expires_at {
             Some(end) => {
                 let life = end.duration_since(now).ok().filter(|life| !life.is_zero())?;
-                let until = life - timing.ahead.min(life / 4);
-                Some(now + until.max(timing.first_pause))
+                let until = life - config.refresh_before_expiry.min(life / 4);
+                Some(now + until.max(config.initial_backoff))
             }
             None => None,
         };
@@ -293,7 +297,7 @@ impl Held {
 
 impl State {
     fn token(&self) -> Option<&AccessToken> {
-        self.held.as_ref().filter(|held| held.holds()).map(|held| &held.token)
+        self.cached.as_ref().filter(|cached| cached.holds()).map(|cached| &cached.token)
     }
 
     fn token_but(&self, rejected: &AccessToken) -> Option<&AccessToken> {
@@ -301,9 +305,9 @@ impl State {
     }
 
     /// The error of a failure that waiting does not cure.
-    fn hopeless(&self) -> Option<&CredentialsError> {
+    fn permanent_error(&self) -> Option<&CredentialsError> {
         let failure = self.failure.as_ref()?;
-        (failure.outlook == Outlook::Lasting).then_some(&failure.error)
+        (failure.kind == FailureKind::Permanent).then_some(&failure.error)
     }
 
     fn renewed_within(&self, time: Duration) -> bool {
@@ -328,10 +332,10 @@ impl State {
         if let Some(retry_at) = self.retry_at {
             return Some(retry_at.saturating_duration_since(Instant::now()));
         }
-        match &self.held {
+        match &self.cached {
             None => Some(Duration::ZERO),
-            Some(held) => {
-                let renew_at = held.renew_at?;
+            Some(cached) => {
+                let renew_at = cached.renew_at?;
                 Some(renew_at.duration_since(SystemTime::now()).unwrap_or_default())
             }
         }
@@ -343,7 +347,7 @@ fn keep_fresh(shared: &Shared, mut issuer: impl Issuer, runtime: Runtime) {
     runtime.block_on(async {
         while until_due(shared).await.is_some() {
             let forced = begin(shared);
-            let outcome = attempt(&mut issuer, shared.timing.attempt).await;
+            let outcome = attempt(&mut issuer, shared.config.attempt).await;
             end(shared, outcome, forced);
         }
     });
@@ -374,20 +378,20 @@ async fn until_due(shared: &Shared) -> Option<()> {
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Occasion {
+enum RefreshReason {
     /// A token was rejected.
     Rejection,
     /// It was time.
     Schedule,
 }
 
-fn begin(shared: &Shared) -> Occasion {
+fn begin(shared: &Shared) -> RefreshReason {
     let mut state = shared.state();
     let wanted = state.phase == Phase::Wanted;
     if state.phase != Phase::Ended {
         state.phase = Phase::Asking;
     }
-    if wanted { Occasion::Rejection } else { Occasion::Schedule }
+    if wanted { RefreshReason::Rejection } else { RefreshReason::Schedule }
 }
 
 /// One attempt, which ends in time and with a result, whatever happens within.
@@ -412,40 +416,40 @@ async fn attempt(issuer: &mut impl Issuer, time: Duration) -> Result<Issued, Fai
     }
 }
 
-fn end(shared: &Shared, outcome: Result<Issued, Failure>, occasion: Occasion) {
+fn end(shared: &Shared, outcome: Result<Issued, Failure>, reason: RefreshReason) {
     let mut state = shared.state();
-    let held = outcome.and_then(|issued| {
-        Held::new(issued, &shared.timing).ok_or_else(|| Failure {
+    let cached = outcome.and_then(|issued| {
+        CachedToken::new(issued, &shared.config).ok_or_else(|| Failure {
             error: shared.error("the token that came has expired; is this machine's clock right?"),
-            outlook: Outlook::MayPass,
+            kind: FailureKind::Transient,
         })
     });
-    match held {
-        Ok(held) => succeed(shared, &mut state, held),
+    match cached {
+        Ok(cached) => succeed(shared, &mut state, cached),
         Err(failure) => fail(shared, &mut state, failure),
     }
     if state.phase != Phase::Ended {
         state.phase = Phase::Idle;
     }
-    if occasion == Occasion::Rejection {
+    if reason == RefreshReason::Rejection {
         state.renewed_at = Some(Instant::now());
     }
     state.attempts += 1;
     shared.changed.notify_all();
 }
 
-fn succeed(shared: &Shared, state: &mut State, held: Held) {
-    log::info!("access token from {}, {}", shared.source_name, expiry(held.expires_at));
-    state.held = Some(held);
+fn succeed(shared: &Shared, state: &mut State, cached: CachedToken) {
+    log::info!("access token from {}, {}", shared.source_name, expiry(cached.expires_at));
+    state.cached = Some(cached);
     state.failure = None;
     state.failures = 0;
     state.retry_at = None;
 }
 
 fn fail(shared: &Shared, state: &mut State, failure: Failure) {
-    let pause = pause(&shared.timing, state.failures);
-    let meanwhile = match state.held.as_ref().filter(|held| held.holds()) {
-        Some(held) => format!("the present one {}", expiry(held.expires_at)),
+    let pause = pause(&shared.config, state.failures);
+    let meanwhile = match state.cached.as_ref().filter(|cached| cached.holds()) {
+        Some(cached) => format!("the present one {}", expiry(cached.expires_at)),
         None => "there is none meanwhile".to_owned(),
     };
     log::warn!("{}; asking again in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
@@ -462,9 +466,9 @@ fn expiry(expires_at: Option<SystemTime>) -> String {
 }
 
 /// The pause after `failures` failures and one more.
-fn pause(timing: &Timing, failures: u32) -> Duration {
-    let doubled = timing.first_pause.saturating_mul(2_u32.saturating_pow(failures));
-    doubled.min(timing.longest_pause).mul_f64(rand::random_range(0.5..1.0))
+fn pause(config: &RefreshConfig, failures: u32) -> Duration {
+    let doubled = config.initial_backoff.saturating_mul(2_u32.saturating_pow(failures));
+    doubled.min(config.max_backoff).mul_f64(rand::random_range(0.5..1.0))
 }
 
 #[cfg(test)]
@@ -487,7 +491,7 @@ mod tests {
     enum Script {
         Issue(&'static str, Option<Duration>),
         Expired,
-        Fail(Outlook),
+        Fail(FailureKind),
         Panic,
         Hang,
     }
@@ -504,14 +508,14 @@ mod tests {
                     issued(name, life.map(|life| SystemTime::now() + life))
                 }
                 Script::Expired => issued("late", Some(SystemTime::UNIX_EPOCH)),
-                Script::Fail(outlook) => Err(Failure { error: error("endpoint down"), outlook }),
+                Script::Fail(kind) => Err(Failure { error: error("endpoint down"), kind }),
                 Script::Panic => panic!("as the test wants it"),
                 Script::Hang => std::future::pending().await,
             }
         }
 
         fn interrupted(&self, what: &str) -> Failure {
-            Failure { error: error(what), outlook: Outlook::MayPass }
+            Failure { error: error(what), kind: FailureKind::Transient }
         }
     }
 
@@ -527,12 +531,12 @@ mod tests {
     }
 
     impl Play {
-        fn start(timing: Timing) -> Self {
+        fn start(config: RefreshConfig) -> Self {
             let (asking, asked) = unbounded();
             let (answers, answering) = unbounded();
             let issuer = Scripted { asked: asking, answers: answering };
             let credentials =
-                GoogleCredentials::start_with(issuer, "script".to_owned(), timing).unwrap();
+                GoogleCredentials::start_with(issuer, "script".to_owned(), config).unwrap();
             Self { credentials, asked, answers }
         }
 
@@ -569,7 +573,7 @@ mod tests {
         /// Lets the time come at which the token is to be renewed.
         fn make_due(&self) {
             let shared = &self.credentials.shared;
-            shared.state().held.as_mut().unwrap().renew_at = Some(SystemTime::now());
+            shared.state().cached.as_mut().unwrap().renew_at = Some(SystemTime::now());
             shared.wake.notify_one();
         }
 
@@ -579,14 +583,14 @@ mod tests {
     }
 
     /// No pauses, and patience enough for any machine.
-    fn brisk() -> Timing {
-        Timing {
+    fn brisk() -> RefreshConfig {
+        RefreshConfig {
             attempt: LONG,
             patience: LONG,
-            ahead: LONG,
-            first_pause: Duration::from_millis(1),
-            longest_pause: Duration::from_millis(2),
-            between_renewals: Duration::ZERO,
+            refresh_before_expiry: LONG,
+            initial_backoff: Duration::from_millis(1),
+            max_backoff: Duration::from_millis(2),
+            min_refresh_interval: Duration::ZERO,
         }
     }
 
@@ -635,12 +639,16 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_by_the_time_ahead_but_not_before_three_quarters_of_its_life() {
-        let timing = Timing { ahead: Duration::from_secs(225), ..Timing::default() };
+        let config = RefreshConfig {
+            refresh_before_expiry: Duration::from_secs(225),
+            ..RefreshConfig::default()
+        };
         let renewed_after = |life: u64| {
             let start = SystemTime::now();
             let expires_at = Some(start + Duration::from_secs(life));
-            let held = Held::new(Issued { token: named("one"), expires_at }, &timing).unwrap();
-            held.renew_at.unwrap().duration_since(start).unwrap().as_secs_f64().round() as u64
+            let cached =
+                CachedToken::new(Issued { token: named("one"), expires_at }, &config).unwrap();
+            cached.renew_at.unwrap().duration_since(start).unwrap().as_secs_f64().round() as u64
         };
         assert_eq!(renewed_after(3600), 3375);
         assert_eq!(renewed_after(400), 300);
@@ -653,8 +661,10 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         play.make_due();
-        for (attempts, outlook) in (2..8).zip([Outlook::MayPass, Outlook::Lasting].repeat(3)) {
-            play.answer(Script::Fail(outlook));
+        for (attempts, kind) in
+            (2..8).zip([FailureKind::Transient, FailureKind::Permanent].repeat(3))
+        {
+            play.answer(Script::Fail(kind));
             play.until_ended(attempts);
             assert_eq!(play.token(), gives("one"));
             assert!(play.credentials.status().is_ok());
@@ -686,7 +696,7 @@ mod tests {
         scope(|threads| {
             let waiting = threads.spawn(|| play.token());
             for _ in 0..5 {
-                play.answer(Script::Fail(Outlook::MayPass));
+                play.answer(Script::Fail(FailureKind::Transient));
             }
             play.answer(Script::Issue("one", HOUR));
             assert_eq!(waiting.join().unwrap(), gives("one"));
@@ -695,8 +705,8 @@ mod tests {
 
     #[test]
     fn after_the_patience_an_outage_is_an_error_with_its_reason() {
-        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
-        play.answer(Script::Fail(Outlook::MayPass));
+        let play = Play::start(RefreshConfig { patience: Duration::from_millis(50), ..brisk() });
+        play.answer(Script::Fail(FailureKind::Transient));
         play.until_asked();
         assert_eq!(play.token(), Err(error("endpoint down")));
         assert_eq!(play.credentials.status(), Err(error("endpoint down")));
@@ -704,7 +714,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_never_answers_is_an_error_after_the_patience() {
-        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
+        let play = Play::start(RefreshConfig { patience: Duration::from_millis(50), ..brisk() });
         play.answer(Script::Hang);
         assert_eq!(play.token(), Err(error("none came within 50ms")));
     }
@@ -731,13 +741,13 @@ mod tests {
         play.answers.send(Script::Issue("one", HOUR)).unwrap();
         play.until_given("one");
         assert_eq!(play.token(), gives("one"));
-        assert!(play.credentials.renew(&named("one"), LONG).is_err());
+        assert!(play.credentials.refresh(&named("one"), LONG).is_err());
     }
 
     #[test]
     fn refused_credentials_are_an_error_at_once_and_tried_again_all_the_same() {
         let play = Play::start(brisk());
-        play.answer(Script::Fail(Outlook::Lasting));
+        play.answer(Script::Fail(FailureKind::Permanent));
         play.until_ended(1);
         assert_eq!(play.token(), Err(error("endpoint down")));
         play.until_asked();
@@ -749,7 +759,7 @@ mod tests {
 
     #[test]
     fn an_attempt_that_takes_too_long_or_panics_is_made_again() {
-        let play = Play::start(Timing { attempt: Duration::from_millis(5), ..brisk() });
+        let play = Play::start(RefreshConfig { attempt: Duration::from_millis(5), ..brisk() });
         play.answer(Script::Hang);
         play.until_asked();
         assert_eq!(play.credentials.status(), Err(error("no answer within 5ms")));
@@ -785,11 +795,11 @@ mod tests {
         play.until_ended(1);
         scope(|threads| {
             let renewals: Vec<_> = (0..16)
-                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .map(|_| threads.spawn(|| play.credentials.refresh(&named("one"), LONG)))
                 .collect();
             play.answer(Script::Issue("two", HOUR));
-            for renewal in renewals {
-                assert_eq!(renewal.join().unwrap(), gives("two"));
+            for refresh in renewals {
+                assert_eq!(refresh.join().unwrap(), gives("two"));
             }
         });
         play.assert_not_asked();
@@ -800,31 +810,31 @@ mod tests {
         let play = Play::start(brisk());
         play.answer(Script::Issue("two", HOUR));
         play.until_ended(1);
-        assert_eq!(play.credentials.renew(&named("one"), LONG), gives("two"));
+        assert_eq!(play.credentials.refresh(&named("one"), LONG), gives("two"));
         play.assert_not_asked();
     }
 
     #[test]
     fn a_renewal_that_fails_is_the_error_of_all_who_asked() {
-        let play = Play::start(Timing {
-            between_renewals: LONG,
-            first_pause: LONG,
-            longest_pause: LONG,
+        let play = Play::start(RefreshConfig {
+            min_refresh_interval: LONG,
+            initial_backoff: LONG,
+            max_backoff: LONG,
             ..brisk()
         });
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
             let renewals: Vec<_> = (0..16)
-                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .map(|_| threads.spawn(|| play.credentials.refresh(&named("one"), LONG)))
                 .collect();
-            play.answer(Script::Fail(Outlook::MayPass));
-            for renewal in renewals {
-                assert_eq!(renewal.join().unwrap(), Err(error("endpoint down")));
+            play.answer(Script::Fail(FailureKind::Transient));
+            for refresh in renewals {
+                assert_eq!(refresh.join().unwrap(), Err(error("endpoint down")));
             }
         });
         assert_eq!(
-            play.credentials.renew(&named("one"), LONG),
+            play.credentials.refresh(&named("one"), LONG),
             Err(error("endpoint down")),
             "too soon"
         );
@@ -833,15 +843,15 @@ mod tests {
 
     #[test]
     fn a_renewed_token_that_is_rejected_as_well_is_not_renewed_at_once() {
-        let play = Play::start(Timing { between_renewals: LONG, ..brisk() });
+        let play = Play::start(RefreshConfig { min_refresh_interval: LONG, ..brisk() });
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
+            let refresh = threads.spawn(|| play.credentials.refresh(&named("one"), LONG));
             play.answer(Script::Issue("two", HOUR));
-            assert_eq!(renewal.join().unwrap(), gives("two"));
+            assert_eq!(refresh.join().unwrap(), gives("two"));
         });
-        assert_eq!(play.credentials.renew(&named("two"), LONG), Ok(None));
+        assert_eq!(play.credentials.refresh(&named("two"), LONG), Ok(None));
         play.assert_not_asked();
     }
 
@@ -851,9 +861,9 @@ mod tests {
         play.answer(Script::Issue("one", HOUR));
         play.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
+            let refresh = threads.spawn(|| play.credentials.refresh(&named("one"), LONG));
             play.answer(Script::Issue("one", HOUR));
-            assert_eq!(renewal.join().unwrap(), Ok(None));
+            assert_eq!(refresh.join().unwrap(), Ok(None));
         });
     }
 
@@ -870,9 +880,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_are_random() {
-        let timing = Timing::default();
+        let config = RefreshConfig::default();
         for (failures, longest) in [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (u32::MAX, 30.0)] {
-            let pauses: Vec<_> = (0..50).map(|_| pause(&timing, failures).as_secs_f64()).collect();
+            let pauses: Vec<_> = (0..50).map(|_| pause(&config, failures).as_secs_f64()).collect();
             assert!(pauses.iter().all(|pause| (longest / 2.0..=longest).contains(pause)));
             assert!(pauses.iter().any(|pause| pause != &pauses[0]));
         }

@@ -20,24 +20,29 @@ const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:ge
 /// Longer than any test takes that passes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn timing() -> Timing {
-    Timing { patience: Duration::from_secs(20), ..Timing::default() }
+fn timing() -> RefreshConfig {
+    RefreshConfig { patience: Duration::from_secs(20), ..RefreshConfig::default() }
 }
 
 /// Timing for endpoints of which one failure is to be seen.
-fn impatient() -> Timing {
+fn impatient() -> RefreshConfig {
     let long = Duration::from_secs(60);
-    Timing { patience: Duration::from_secs(5), first_pause: long, longest_pause: long, ..timing() }
+    RefreshConfig {
+        patience: Duration::from_secs(5),
+        initial_backoff: long,
+        max_backoff: long,
+        ..timing()
+    }
 }
 
-fn with_file(path: PathBuf, timing: Timing) -> GoogleCredentials {
+fn with_file(path: PathBuf, timing: RefreshConfig) -> GoogleCredentials {
     let settings = Settings { credentials_file: Some(path), ..Settings::default() };
-    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+    GoogleCredentials::start(&discover(&settings).unwrap(), timing).unwrap()
 }
 
-fn with_metadata_server(host: &str, timing: Timing) -> GoogleCredentials {
+fn with_metadata_server(host: &str, timing: RefreshConfig) -> GoogleCredentials {
     let settings = Settings { metadata_host: Some(host.to_owned()), ..Settings::default() };
-    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+    GoogleCredentials::start(&discover(&settings).unwrap(), timing).unwrap()
 }
 
 fn authorization(credentials: &GoogleCredentials) -> String {
@@ -205,7 +210,7 @@ mod each_kind_gets_a_token {
     }
 }
 
-mod renewal {
+mod refresh {
     use super::*;
 
     /// Answers with the tokens 1, 2, 3…
@@ -224,14 +229,14 @@ mod renewal {
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         scope(|threads| {
             let renewals: Vec<_> =
-                (0..16).map(|_| threads.spawn(|| credentials.renew(&first, PATIENCE))).collect();
-            for renewal in renewals {
-                let renewed = renewal.join().unwrap().unwrap().unwrap();
+                (0..16).map(|_| threads.spawn(|| credentials.refresh(&first, PATIENCE))).collect();
+            for refresh in renewals {
+                let renewed = refresh.join().unwrap().unwrap().unwrap();
                 assert_eq!(renewed.authorization(), "Bearer 2");
             }
         });
         assert_eq!(
-            credentials.renew(&first, PATIENCE).unwrap().unwrap().authorization(),
+            credentials.refresh(&first, PATIENCE).unwrap().unwrap().authorization(),
             "Bearer 2"
         );
         assert_eq!(authorization(&credentials), "Bearer 2");
@@ -246,7 +251,7 @@ mod renewal {
         let credentials = with_file(key, timing());
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", &testing::service_account(&new.url("/")));
-        let renewed = credentials.renew(&first, PATIENCE).unwrap().unwrap();
+        let renewed = credentials.refresh(&first, PATIENCE).unwrap().unwrap();
         assert_eq!(renewed.authorization(), "Bearer rotated");
     }
 
@@ -258,7 +263,7 @@ mod renewal {
         let credentials = with_file(key, impatient());
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", "{ s3cret");
-        let error = credentials.renew(&first, PATIENCE).unwrap_err();
+        let error = credentials.refresh(&first, PATIENCE).unwrap_err();
         assert!(error.reason.starts_with("it is not JSON"), "{error}");
         assert_eq!(authorization(&credentials), "Bearer 1");
     }
@@ -312,7 +317,7 @@ mod failures_say_what_was_tried_and_answered {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
         let patience = Duration::from_secs(3600);
-        let credentials = with_file(key, Timing { patience, ..impatient() });
+        let credentials = with_file(key, RefreshConfig { patience, ..impatient() });
         assert!(credentials.token(PATIENCE).unwrap_err().reason.contains("invalid_grant"));
         assert_eq!(endpoint.asked(), 1);
     }
@@ -357,7 +362,7 @@ mod failures_say_what_was_tried_and_answered {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
         let pause = Duration::from_millis(1);
-        let credentials = with_file(key, Timing { first_pause: pause, ..timing() });
+        let credentials = with_file(key, RefreshConfig { initial_backoff: pause, ..timing() });
         assert_eq!(authorization(&credentials), "Bearer one");
     }
 
@@ -468,7 +473,7 @@ mod failures_say_what_was_tried_and_answered {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = silent.local_addr().unwrap().to_string();
         let attempt = Duration::from_millis(50);
-        let credentials = with_metadata_server(&host, Timing { attempt, ..impatient() });
+        let credentials = with_metadata_server(&host, RefreshConfig { attempt, ..impatient() });
         let reason = reason(&credentials);
         assert!(reason.starts_with(&format!("http://{host}: no answer within 50ms")), "{reason}");
     }
@@ -531,7 +536,7 @@ fn the_description_of_what_was_found_holds_no_secret() {
     for text in [testing::authorized_user(), testing::service_account("https://token.example/")] {
         let path = folder.write("c.json", &text);
         let settings = Settings { credentials_file: Some(path.clone()), ..Settings::default() };
-        let found = find(&settings).unwrap();
+        let found = discover(&settings).unwrap();
         let shown = format!("{found} {found:?} {:?}", AccessToken::new(SECRET.to_owned()));
         assert!(!shown.contains(SECRET), "{shown}");
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");

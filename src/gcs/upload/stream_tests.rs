@@ -1,6 +1,6 @@
 //! The state machine with bytes that come once, against scripted answers.
 
-use super::super::script::{Outcome, Play, breaks, fails, opened, persisted, status};
+use super::super::script::{Outcome, ScriptedUpload, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
 use crate::content::{Content as _, RandomContent, Seed};
@@ -15,17 +15,17 @@ const LAST: &str = "put bytes 524288-614399/614400";
 const QUERY: &str = "put bytes */*";
 const LAST_QUERY: &str = "put bytes */614400";
 
-fn stream() -> Play {
-    Play::of_kib(600).streamed(256)
+fn stream() -> ScriptedUpload {
+    ScriptedUpload::of_kib(600).streamed(256)
 }
 
 /// A stream of which the first part is persisted, and the second has been read.
-fn begun() -> Play {
+fn begun() -> ScriptedUpload {
     stream().on("start", opened()).on(FIRST, persisted(256 * KIB))
 }
 
 /// A stream of which all but the last part is persisted.
-fn nearly_done() -> Play {
+fn nearly_done() -> ScriptedUpload {
     begun().on(SECOND_PART, persisted(512 * KIB))
 }
 
@@ -66,7 +66,7 @@ fn the_checksum_comes_with_the_last_part_and_with_no_other() {
 
 #[test]
 fn a_length_that_is_announced_goes_with_the_start() {
-    let length = |play: Play| {
+    let length = |play: ScriptedUpload| {
         let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
         let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
         header(&outcome, 0, "x-upload-content-length")
@@ -77,7 +77,7 @@ fn a_length_that_is_announced_goes_with_the_start() {
 
 #[test]
 fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
-    for (size, parts) in [
+    for (size, stream) in [
         (0, &["put bytes */0"][..]),
         (1, &["put bytes 0-0/1"]),
         (262_143, &["put bytes 0-262142/262143"]),
@@ -87,16 +87,16 @@ fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
         (524_289, &[FIRST, SECOND_PART, "put bytes 524288-524288/524289"]),
     ] {
         for announced in [None, Some(size)] {
-            let play = Play::of(size).streamed(256);
-            let play = announced.into_iter().fold(play, Play::announcing);
+            let play = ScriptedUpload::of(size).streamed(256);
+            let play = announced.into_iter().fold(play, ScriptedUpload::announcing);
             let mut play = play.on("start", opened());
-            let (last, others) = parts.split_last().unwrap();
+            let (last, others) = stream.split_last().unwrap();
             for (part, end) in others.iter().zip(1..) {
                 play = play.on(part, persisted(end * 256 * KIB));
             }
             let outcome = play.done_on(last).run();
             assert_eq!(outcome.result.as_ref().unwrap().bytes_sent, size);
-            assert!(header(&outcome, parts.len(), "x-goog-hash").is_some(), "{size}");
+            assert!(header(&outcome, stream.len(), "x-goog-hash").is_some(), "{size}");
         }
     }
 }
@@ -105,7 +105,7 @@ fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
 
 #[test]
 fn a_part_goes_on_from_what_is_persisted_of_it() {
-    let play = Play::of_kib(600).streamed(512).on("start", opened());
+    let play = ScriptedUpload::of_kib(600).streamed(512).on("start", opened());
     let play = play.on("put bytes 0-524287/*", persisted(256 * KIB));
     let play = play.on(SECOND_PART, persisted(512 * KIB));
     let (uploaded, pauses) = play.done_on(LAST).uploads();
@@ -171,7 +171,8 @@ fn a_session_that_is_gone_is_replaced_while_all_is_in_the_window() {
         let play = play.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, persisted(512 * KIB));
         assert_eq!(play.done_on(LAST).uploads().0.bytes_sent, (600 + 256) * KIB);
     }
-    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let play =
+        ScriptedUpload::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
     let play = play.on("put bytes */7", status(410)).on("start", opened());
     play.done_on("put bytes 0-6/7").uploads();
 }
@@ -225,7 +226,8 @@ fn a_name_that_is_taken_in_the_meantime_is_a_conflict() {
 
 #[test]
 fn our_own_stream_is_recognized_when_a_new_session_finds_the_name_taken() {
-    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let play =
+        ScriptedUpload::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
     let play = play.on("put bytes */7", status(404)).on("start", status(412));
     play.done_on("look").uploads();
 }
@@ -244,7 +246,7 @@ fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
 #[test]
 fn a_stream_that_fails_at_its_very_end_is_not_finished() {
     for size in [0, 1, 256 * KIB, 600 * KIB] {
-        let play = Play::of(size).streamed(1024).failing_at(size, "the digest differs");
+        let play = ScriptedUpload::of(size).streamed(1024).failing_at(size, "the digest differs");
         let error = play.on("start", opened()).on("cancel", status(499)).fails();
         assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
     }
@@ -257,7 +259,8 @@ fn a_stream_of_another_length_than_announced_is_not_finished() {
         (614_401, "614400 bytes came of the 614401"),
         (0, "more bytes came than the 0"),
     ] {
-        let play = Play::of_kib(600).streamed(1024).announcing(announced).on("start", opened());
+        let play =
+            ScriptedUpload::of_kib(600).streamed(1024).announcing(announced).on("start", opened());
         let error = play.on("cancel", status(499)).fails();
         assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
         assert!(error.message.contains(what), "{error}");
@@ -327,7 +330,7 @@ fn a_token_may_expire_again_after_progress() {
     let play = play.on(SECOND_PART, status(401)).on(QUERY, persisted(256 * KIB));
     let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
     assert!(outcome.result.is_ok());
-    assert_eq!(outcome.renewals, 2);
+    assert_eq!(outcome.refreshes, 2);
 }
 
 #[test]
@@ -336,16 +339,22 @@ fn a_short_stream_takes_little_room_and_a_long_one_no_more_than_its_window() {
         let content = RandomContent::new(Seed::new(1), size);
         let mut source = Bytes { content: &content, offset: 0 };
         let window = "1MiB".parse().unwrap();
-        let mut cargo = Cargo::parts(&mut source, window);
+        let mut payload = Payload::stream(&mut source, window);
         let mut offset = 0;
-        while cargo.extent().total.is_none() {
-            cargo.next_part();
-            while cargo.read().unwrap() == Filled::Partly {}
-            assert!(cargo.room() as u64 <= most * KIB, "{size}: {}", cargo.room());
-            assert!(cargo.begin() == offset && cargo.extent().end - offset <= 1 << 20);
-            offset = cargo.extent().end;
+        while payload.byte_range().total.is_none() {
+            payload.next_part();
+            while payload.read().unwrap() == Fill::More {}
+            assert!(
+                payload.buffer_capacity() as u64 <= most * KIB,
+                "{size}: {}",
+                payload.buffer_capacity()
+            );
+            assert!(
+                payload.window_start() == offset && payload.byte_range().end - offset <= 1 << 20
+            );
+            offset = payload.byte_range().end;
         }
-        assert_eq!(cargo.sum(), Some((size, content.crc32c())));
+        assert_eq!(payload.sum(), Some((size, content.crc32c())));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state machine, transition by transition, against scripted answers.
 
-use super::super::script::{Play, breaks, fails, opened, persisted, status};
+use super::super::script::{ScriptedUpload, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
 use crate::content::{Content as _, Crc32c, RandomContent, Seed};
@@ -9,8 +9,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const WHOLE: &str = "put bytes 0-1048575/1048576";
 const QUERY: &str = "put bytes */1048576";
 
-fn mebibyte() -> Play {
-    Play::of_kib(1024)
+fn mebibyte() -> ScriptedUpload {
+    ScriptedUpload::of_kib(1024)
 }
 
 // start → send → done
@@ -35,19 +35,21 @@ fn cloud_storage_knows_size_type_and_checksum_before_the_first_byte() {
 
 #[test]
 fn an_empty_object_is_finished_by_an_empty_range() {
-    let (uploaded, _) = Play::of(0).on("start", opened()).done_on("put bytes */0").uploads();
+    let (uploaded, _) =
+        ScriptedUpload::of(0).on("start", opened()).done_on("put bytes */0").uploads();
     assert_eq!((uploaded.object.size, uploaded.bytes_sent), (0, 0));
 }
 
 #[test]
 fn a_single_byte_has_a_range_of_its_own() {
-    let (uploaded, _) = Play::of(1).on("start", opened()).done_on("put bytes 0-0/1").uploads();
+    let (uploaded, _) =
+        ScriptedUpload::of(1).on("start", opened()).done_on("put bytes 0-0/1").uploads();
     assert_eq!(uploaded.object.size, 1);
 }
 
 // a session that was opened ahead: send → done
 
-fn ahead() -> Play {
+fn ahead() -> ScriptedUpload {
     mebibyte().with_session_ahead("request-id", "order-7")
 }
 
@@ -269,7 +271,7 @@ fn a_final_answer_that_is_cut_short_is_asked_for_again() {
 #[test]
 fn a_final_answer_that_is_never_whole_is_an_error() {
     let mut play = mebibyte().on("start", opened()).on(WHOLE, status(200).body("{"));
-    for _ in 1..PATIENCE {
+    for _ in 1..MAX_ATTEMPTS {
         play = play.on(QUERY, status(200).body("{"));
     }
     let done = play.done();
@@ -337,7 +339,7 @@ fn a_session_that_is_gone_is_replaced_and_everything_sent_again() {
 #[test]
 fn sessions_are_not_lost_for_ever() {
     let mut play = mebibyte();
-    for _ in 0..PATIENCE {
+    for _ in 0..MAX_ATTEMPTS {
         play = play.on("start", opened()).on(WHOLE, status(410).taking(0));
     }
     let error = play.on("cancel", status(404)).fails();
@@ -399,7 +401,7 @@ fn a_token_that_is_not_accepted_is_renewed_once() {
     let play = mebibyte().with_tokens(&["old", "new"]).on("start", status(401));
     let outcome = play.on("start", opened()).done_on(WHOLE).run();
     assert!(outcome.result.is_ok());
-    assert_eq!(outcome.renewals, 1);
+    assert_eq!(outcome.refreshes, 1);
     let authorization = |at: usize| outcome.requests[at].header("authorization");
     assert_eq!(authorization(0), Some("Bearer old"));
     assert_eq!(authorization(1), Some("Bearer new"));
@@ -419,7 +421,7 @@ fn a_token_that_expires_in_mid_transfer_is_renewed_and_the_transfer_goes_on() {
 fn a_fresh_token_that_is_not_accepted_either_is_final() {
     let play = mebibyte().with_tokens(&["old", "new", "newer"]).on("start", status(401));
     let outcome = play.on("start", status(401).body("who are you?")).run();
-    assert_eq!(outcome.renewals, 1);
+    assert_eq!(outcome.refreshes, 1);
     let error = outcome.result.unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::Refused, Some(401)));
     assert!(error.message.contains("who are you?"), "{error}");
@@ -561,7 +563,7 @@ fn an_object_that_was_finished_too_early_and_may_not_be_deleted_is_told() {
 #[test]
 fn an_object_that_a_status_query_claims_is_looked_for_before_it_is_told_to_be_absent() {
     let mut play = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
-    for _ in 0..PATIENCE {
+    for _ in 0..MAX_ATTEMPTS {
         play = play.on(QUERY, status(200).body("{"));
     }
     let error = play.on("cancel", status(404)).on("look", status(503)).fails();

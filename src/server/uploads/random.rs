@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
 use crate::content::{RandomContent, Seed};
-use crate::gcs::{ErrorKind, NewObject, Observer, Prepared, UploadError, Uploaded};
+use crate::gcs::{ErrorKind, NewObject, Observer, PooledUpload, UploadError, Uploaded};
 use crate::http::request_id::RequestId;
 use crate::http::response::Response;
 use crate::server::Config;
@@ -25,7 +25,7 @@ enum RandomObject {
     /// An object without a session.
     New(NewObject, RandomContent),
     /// An object whose session was opened in advance.
-    Pooled(Prepared),
+    Pooled(PooledUpload),
 }
 
 impl RandomObject {
@@ -35,7 +35,7 @@ impl RandomObject {
             (request_metadata(id, request.principal.as_ref()), request.size.as_u64());
         let pooled = match request.key {
             Some(_) => None,
-            None => context.uploader.prepared(&metadata, size),
+            None => context.uploader.take_pooled(&metadata, size),
         };
         if let Some(object) = pooled {
             return Self::Pooled(object);
@@ -66,7 +66,7 @@ impl RandomObject {
             Self::New(object, content) => {
                 context.uploader.upload(object, content, timeout, observer)
             }
-            Self::Pooled(object) => context.uploader.upload_prepared(object, timeout, observer),
+            Self::Pooled(object) => context.uploader.upload_pooled(object, timeout, observer),
         }
     }
 }

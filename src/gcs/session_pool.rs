@@ -14,11 +14,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::content::{CHECKSUM_SETTLED, ObjectPrefix, RandomContent, Seed};
+use crate::sync::{CondvarExt as _, LockExt as _};
 use crate::telemetry::Metrics;
 
 use super::NewObject;
@@ -38,11 +39,11 @@ const STACK: usize = 256 << 10;
 
 /// Which sessions are opened ahead.
 #[derive(Clone, Debug)]
-pub struct Ahead {
+pub struct SessionPoolConfig {
     /// How many at the most.
     pub sessions: NonZeroUsize,
     /// How many are opened at the same time, each by a thread of its own.
-    pub crew: NonZeroUsize,
+    pub threads: NonZeroUsize,
     /// What the objects' names begin with.
     pub prefix: ObjectPrefix,
     /// The objects' media type.
@@ -51,21 +52,25 @@ pub struct Ahead {
 
 /// A random file of which Cloud Storage knows all but the size and what came with the request.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PooledUpload {
     object: NewObject,
     content: RandomContent,
     session: Session,
-    late: Vec<(String, String)>,
+    deferred_headers: Vec<(String, String)>,
 }
 
-impl Prepared {
-    pub(super) fn new(ready: Ready, metadata: &BTreeMap<String, String>, size: u64) -> Self {
-        let Ready { mut object, seed, session, .. } = ready;
+impl PooledUpload {
+    pub(super) fn new(
+        ready: PooledSession,
+        metadata: &BTreeMap<String, String>,
+        size: u64,
+    ) -> Self {
+        let PooledSession { mut object, seed, session, .. } = ready;
         let field =
             |(key, value): (&String, &String)| (format!("x-goog-meta-{key}"), value.clone());
-        let late = metadata.iter().map(field).collect();
+        let deferred_headers = metadata.iter().map(field).collect();
         object.metadata.extend(metadata.clone());
-        Self { object, content: RandomContent::new(seed, size), session, late }
+        Self { object, content: RandomContent::new(seed, size), session, deferred_headers }
     }
 
     /// The object that it is to be.
@@ -83,29 +88,29 @@ impl Prepared {
     }
 
     /// The header fields that go with the bytes.
-    pub(super) fn late(&self) -> impl Iterator<Item = (&str, String)> {
-        self.late.iter().map(|(name, value)| (name.as_str(), value.clone()))
+    pub(super) fn deferred_headers(&self) -> impl Iterator<Item = (&str, String)> {
+        self.deferred_headers.iter().map(|(name, value)| (name.as_str(), value.clone()))
     }
 }
 
 /// A session that waits for its upload.
-pub(super) struct Ready {
+pub(super) struct PooledSession {
     pub(super) object: NewObject,
     pub(super) seed: Seed,
     pub(super) session: Session,
     pub(super) opened: Instant,
 }
 
-impl Ready {
+impl PooledSession {
     fn expires(&self) -> Instant {
         self.opened + MAX_AGE
     }
 }
 
 /// The sessions of one bucket.
-pub(super) struct ReadySessions {
+pub(super) struct SessionPool {
     bucket: Bucket,
-    ahead: Ahead,
+    ahead: SessionPoolConfig,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
     /// For the crew: there may be something to do.
@@ -116,7 +121,7 @@ pub(super) struct ReadySessions {
 
 struct State {
     /// The oldest first: it is used first, so that objects are named in the order of their uploads.
-    at_hand: VecDeque<Ready>,
+    idle: VecDeque<PooledSession>,
     /// How many are being opened.
     opening: usize,
     /// How many there should be: grows when an upload finds none, shrinks when one has aged.
@@ -129,7 +134,7 @@ struct State {
     /// Set in the end: until when what is left may be cancelled.
     closing: Option<Instant>,
     /// How many threads are at work.
-    crew: usize,
+    threads: usize,
 }
 
 /// What a thread of the crew does next.
@@ -151,22 +156,22 @@ enum Why {
 impl State {
     fn new(back_off: BackOff) -> Self {
         Self {
-            at_hand: VecDeque::new(),
+            idle: VecDeque::new(),
             opening: 0,
             target: 0,
             asked: None,
             back_off,
             rest_until: None,
             closing: None,
-            crew: 0,
+            threads: 0,
         }
     }
 
     /// The oldest that is not too old; `None` makes for more of them, at most `limit`.
-    fn take(&mut self, now: Instant, limit: usize) -> Option<Ready> {
+    fn take(&mut self, now: Instant, limit: usize) -> Option<PooledSession> {
         self.asked = Some(now);
-        let young = self.at_hand.partition_point(|ready| ready.expires() <= now);
-        let taken = self.at_hand.remove(young);
+        let young = self.idle.partition_point(|ready| ready.expires() <= now);
+        let taken = self.idle.remove(young);
         if taken.is_none() {
             self.target = (2 * self.target).clamp(1, limit);
         }
@@ -175,18 +180,18 @@ impl State {
 
     fn next(&mut self, now: Instant) -> Next {
         if let Some(deadline) = self.closing {
-            let left = if now < deadline { self.at_hand.pop_front() } else { None };
+            let left = if now < deadline { self.idle.pop_front() } else { None };
             return left.map_or(Next::End, |ready| Next::Cancel(ready.session, Why::Closing));
         }
-        let expires = self.at_hand.front().map(Ready::expires);
+        let expires = self.idle.front().map(PooledSession::expires);
         if expires.is_some_and(|expires| expires <= now)
-            && let Some(aged) = self.at_hand.pop_front()
+            && let Some(aged) = self.idle.pop_front()
         {
             self.target = self.target.saturating_sub(1);
             return Next::Cancel(aged.session, Why::Aged);
         }
         let in_use = self.asked.is_some_and(|asked| now < asked + MAX_AGE);
-        if !in_use || self.at_hand.len() + self.opening >= self.target {
+        if !in_use || self.idle.len() + self.opening >= self.target {
             return Next::Wait(expires);
         }
         match self.rest_until.filter(|&rest| now < rest) {
@@ -198,11 +203,11 @@ impl State {
         }
     }
 
-    fn opened(&mut self, ready: Ready) {
+    fn opened(&mut self, ready: PooledSession) {
         self.opening -= 1;
         self.back_off.reset();
         self.rest_until = None;
-        self.at_hand.push_back(ready);
+        self.idle.push_back(ready);
     }
 
     /// Makes the whole crew rest for a while.
@@ -215,24 +220,24 @@ impl State {
     }
 }
 
-impl ReadySessions {
-    pub(super) fn new(bucket: Bucket, ahead: Ahead, metrics: Arc<Metrics>) -> Self {
-        let back_off = BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait);
+impl SessionPool {
+    pub(super) fn new(bucket: Bucket, ahead: SessionPoolConfig, metrics: Arc<Metrics>) -> Self {
+        let back_off = BackOff::new(bucket.retry.initial_wait, bucket.retry.max_wait);
         let state = Mutex::new(State::new(back_off));
         Self { bucket, ahead, metrics, state, changed: Condvar::new(), ended: Condvar::new() }
     }
 
     /// Starts the crew. It ends with [`close`](Self::close).
-    pub(super) fn start_crew(self: &Arc<Self>) -> io::Result<()> {
-        for number in 1..=self.ahead.crew.get() {
+    pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
+        for number in 1..=self.ahead.threads.get() {
             let sessions = Arc::clone(self);
-            self.lock().crew += 1;
+            self.lock().threads += 1;
             let spawned = thread::Builder::new()
                 .name(format!("ahead-{number}"))
                 .stack_size(STACK)
-                .spawn(move || OnDuty(&sessions).work());
+                .spawn(move || PoolThread(&sessions).work());
             if spawned.is_err() {
-                self.lock().crew -= 1;
+                self.lock().threads -= 1;
                 self.abandon();
             }
             spawned?;
@@ -242,7 +247,11 @@ impl ReadySessions {
 
     /// A file of `size` bytes whose session is open, if there is one at hand and the size allows it:
     /// the checksum of a very short file depends on its size.
-    pub(super) fn take(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<Prepared> {
+    pub(super) fn take(
+        &self,
+        metadata: &BTreeMap<String, String>,
+        size: u64,
+    ) -> Option<PooledUpload> {
         if size < CHECKSUM_SETTLED {
             return None;
         }
@@ -251,15 +260,15 @@ impl ReadySessions {
             if state.closing.is_some() {
                 return None;
             }
-            let taken = state.take(self.bucket.timing.now(), self.ahead.sessions.get());
-            self.metrics.set_ready_sessions(state.at_hand.len());
+            let taken = state.take(self.bucket.clock.now(), self.ahead.sessions.get());
+            self.metrics.set_ready_sessions(state.idle.len());
             taken
         };
         self.changed.notify_one();
         match taken {
             Some(ready) => {
                 self.metrics.ready_session_ended("used");
-                Some(Prepared::new(ready, metadata, size))
+                Some(PooledUpload::new(ready, metadata, size))
             }
             None => {
                 self.metrics.ready_session_missed();
@@ -271,11 +280,11 @@ impl ReadySessions {
     /// Opens no more, cancels what is left, and waits for that, at most this long.
     pub(super) fn close(&self, within: Duration) {
         let mut state = self.lock();
-        state.closing = Some(self.bucket.timing.now() + within);
+        state.closing = Some(self.bucket.clock.now() + within);
         self.changed.notify_all();
-        let waited = self.ended.wait_timeout_while(state, within, |state| state.crew > 0);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let left = state.at_hand.len() + state.opening;
+        let state =
+            self.ended.wait_timeout_while_ignoring_poison(state, within, |state| state.threads > 0);
+        let left = state.idle.len() + state.opening;
         if left > 0 {
             log::warn!(
                 "{left} sessions that were opened ahead could not be cancelled in time: Cloud \
@@ -286,7 +295,7 @@ impl ReadySessions {
 
     /// Ends the crew without waiting for it, or for anything else.
     pub(super) fn abandon(&self) {
-        self.lock().closing.get_or_insert(self.bucket.timing.now());
+        self.lock().closing.get_or_insert(self.bucket.clock.now());
         self.changed.notify_all();
     }
 
@@ -294,25 +303,24 @@ impl ReadySessions {
     fn next(&self) -> Next {
         let mut state = self.lock();
         loop {
-            let now = self.bucket.timing.now();
+            let now = self.bucket.clock.now();
             let next = state.next(now);
             let Next::Wait(until) = next else {
-                self.metrics.set_ready_sessions(state.at_hand.len());
+                self.metrics.set_ready_sessions(state.idle.len());
                 return next;
             };
             state = match until {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.changed.wait_ignoring_poison(state),
                 Some(until) => {
                     let wait = until.saturating_duration_since(now);
-                    let waited = self.changed.wait_timeout(state, wait);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    self.changed.wait_timeout_ignoring_poison(state, wait)
                 }
             };
         }
     }
 
     /// Does one thing; `false` when there is nothing more to do, ever.
-    fn attend(&self) -> bool {
+    fn run_next_task(&self) -> bool {
         match self.next() {
             Next::Open => self.open(),
             Next::Cancel(session, why) => self.cancel(&session, why),
@@ -330,17 +338,17 @@ impl ReadySessions {
             metadata: [("seed".to_owned(), seed.to_string())].into(),
         };
         // Before the request: so the session is no older than it is taken for.
-        let opened = self.bucket.timing.now();
+        let opened = self.bucket.clock.now();
         let session = self.bucket.open(&object, seed.crc32c(), REQUEST);
         let mut state = self.lock();
         match session {
             Ok(session) => {
-                state.opened(Ready { object, seed, session, opened });
-                self.metrics.set_ready_sessions(state.at_hand.len());
+                state.opened(PooledSession { object, seed, session, opened });
+                self.metrics.set_ready_sessions(state.idle.len());
             }
             Err(error) => {
                 log::debug!("no session was opened ahead: {error}");
-                state.failed(self.bucket.timing.now(), self.bucket.timing.random());
+                state.failed(self.bucket.clock.now(), self.bucket.clock.random());
                 self.metrics.ready_session_failed();
             }
         }
@@ -348,7 +356,7 @@ impl ReadySessions {
 
     fn cancel(&self, session: &Session, why: Why) {
         let time = match self.lock().closing {
-            Some(deadline) => deadline.saturating_duration_since(self.bucket.timing.now()),
+            Some(deadline) => deadline.saturating_duration_since(self.bucket.clock.now()),
             None => REQUEST,
         };
         self.bucket.cancel(session.uri(), time.min(REQUEST));
@@ -359,22 +367,22 @@ impl ReadySessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 
 /// A thread of the crew, for as long as it is at work.
-struct OnDuty<'a>(&'a ReadySessions);
+struct PoolThread<'a>(&'a SessionPool);
 
-impl OnDuty<'_> {
+impl PoolThread<'_> {
     fn work(&self) {
-        while self.0.attend() {}
+        while self.0.run_next_task() {}
     }
 }
 
-impl Drop for OnDuty<'_> {
+impl Drop for PoolThread<'_> {
     fn drop(&mut self) {
-        self.0.lock().crew -= 1;
+        self.0.lock().threads -= 1;
         self.0.ended.notify_all();
     }
 }

@@ -6,10 +6,12 @@
 //! like a token is masked.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 use yup_oauth2::hyper::StatusCode;
+
+use crate::sync::LockExt as _;
 
 /// How much of an answer is kept for an error's text, in bytes.
 const KEPT: usize = 4 << 10;
@@ -22,7 +24,7 @@ const LONG_WORD: usize = 40;
 
 /// The beginning of the last answer that came over the wire, and from where.
 #[derive(Clone, Default)]
-pub(super) struct LastAnswer(Arc<Mutex<Record>>);
+pub(super) struct LastResponse(Arc<Mutex<Record>>);
 
 #[derive(Default)]
 struct Record {
@@ -30,7 +32,7 @@ struct Record {
     bytes: Vec<u8>,
 }
 
-impl LastAnswer {
+impl LastResponse {
     /// A connection to `endpoint` (scheme and host) begins; what was kept is forgotten.
     pub(super) fn begin(&self, endpoint: String) {
         *self.record() = Record { endpoint, bytes: Vec::new() };
@@ -67,7 +69,7 @@ impl LastAnswer {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
     use super::*;
 
     fn said(answer: &[u8]) -> (Option<u16>, String) {
-        let last = LastAnswer::default();
+        let last = LastResponse::default();
         last.begin("https://sts.example".to_owned());
         answer.chunks(7).for_each(|part| last.append(part));
         (last.status().map(|status| status.as_u16()), last.said(&[]))

@@ -1,23 +1,25 @@
 //! Time and chance, as an upload needs them: tests bring their own.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::sync::{CondvarExt as _, LockExt as _};
+
 /// The clock, the pauses and the dice of uploads.
-pub trait Timing: Send + Sync {
+pub trait Clock: Send + Sync {
     /// A clock that never goes back.
     fn now(&self) -> Instant;
 
     /// The time of day, for dates that a server sends.
     fn time_of_day(&self) -> SystemTime;
 
-    /// Waits; `false` when [`interrupt`](Timing::interrupt) cut it short.
+    /// Waits; `false` when [`interrupt`](Clock::interrupt) cut it short.
     fn pause(&self, wait: Duration) -> bool;
 
     /// Ends the pauses under way, and every later one at once.
     fn interrupt(&self);
 
-    /// Whether [`interrupt`](Timing::interrupt) was called.
+    /// Whether [`interrupt`](Clock::interrupt) was called.
     fn interrupted(&self) -> bool;
 
     /// A number in 0..1.
@@ -26,12 +28,12 @@ pub trait Timing: Send + Sync {
 
 /// The machine's own.
 #[derive(Debug, Default)]
-pub struct SystemTiming {
+pub struct SystemClock {
     interrupted: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Timing for SystemTiming {
+impl Clock for SystemClock {
     fn now(&self) -> Instant {
         Instant::now()
     }
@@ -41,21 +43,20 @@ impl Timing for SystemTiming {
     }
 
     fn pause(&self, wait: Duration) -> bool {
-        let guard = self.interrupted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (guard, _) = self
+        let guard = self.interrupted.lock_ignoring_poison();
+        let guard = self
             .changed
-            .wait_timeout_while(guard, wait, |interrupted| !*interrupted)
-            .unwrap_or_else(PoisonError::into_inner);
+            .wait_timeout_while_ignoring_poison(guard, wait, |interrupted| !*interrupted);
         !*guard
     }
 
     fn interrupt(&self) {
-        *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.interrupted.lock_ignoring_poison() = true;
         self.changed.notify_all();
     }
 
     fn interrupted(&self) -> bool {
-        *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.interrupted.lock_ignoring_poison()
     }
 
     fn random(&self) -> f64 {
@@ -70,19 +71,19 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_pauses_now_and_later() {
-        let timing = Arc::new(SystemTiming::default());
+        let clock = Arc::new(SystemClock::default());
         let sleeper = std::thread::spawn({
-            let timing = timing.clone();
-            move || timing.pause(Duration::from_secs(3600))
+            let clock = clock.clone();
+            move || clock.pause(Duration::from_secs(3600))
         });
-        timing.interrupt();
+        clock.interrupt();
         assert!(!sleeper.join().unwrap());
-        assert!(!timing.pause(Duration::from_secs(3600)));
-        assert!(timing.interrupted());
+        assert!(!clock.pause(Duration::from_secs(3600)));
+        assert!(clock.interrupted());
     }
 
     #[test]
     fn a_pause_that_nobody_cuts_short_ends_by_itself() {
-        assert!(SystemTiming::default().pause(Duration::from_millis(1)));
+        assert!(SystemClock::default().pause(Duration::from_millis(1)));
     }
 }

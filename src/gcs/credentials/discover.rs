@@ -32,7 +32,7 @@ pub struct Settings {
 /// Credentials that were found. Its `Display` form is a line for a person that names them; it
 /// holds nothing secret.
 #[derive(Clone)]
-pub struct Found {
+pub struct CredentialSource {
     pub(super) source: Source,
     pub(super) proxy: Option<ureq::Proxy>,
     description: String,
@@ -56,13 +56,13 @@ impl fmt::Display for Source {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.description)
     }
 }
 
-impl fmt::Debug for Found {
+impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Found").field(&self.description).finish()
     }
@@ -74,7 +74,7 @@ impl fmt::Debug for Found {
 /// # Errors
 /// A file that cannot be read or used. That no metadata server answers shows only when a token is
 /// asked for.
-pub fn find(settings: &Settings) -> Result<Found, CredentialsError> {
+pub fn discover(settings: &Settings) -> Result<CredentialSource, CredentialsError> {
     if let Some(path) = named_file(settings) {
         return in_file(settings, path, "named by GOOGLE_APPLICATION_CREDENTIALS");
     }
@@ -88,16 +88,20 @@ fn named_file(settings: &Settings) -> Option<&Path> {
     settings.credentials_file.as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
-fn in_file(settings: &Settings, path: &Path, how: &str) -> Result<Found, CredentialsError> {
+fn in_file(
+    settings: &Settings,
+    path: &Path,
+    how: &str,
+) -> Result<CredentialSource, CredentialsError> {
     let credential = file::read(path)?;
-    Ok(Found {
+    Ok(CredentialSource {
         source: Source::File(path.to_owned()),
         proxy: settings.proxy.clone(),
         description: format!("{} ({how})", credential.describe(path)),
     })
 }
 
-fn on_metadata_server(settings: &Settings) -> Result<Found, CredentialsError> {
+fn on_metadata_server(settings: &Settings) -> Result<CredentialSource, CredentialsError> {
     let given = settings.metadata_host.as_deref().filter(|host| !host.is_empty());
     let host = given.unwrap_or(METADATA_HOST);
     if !is_host(host) {
@@ -115,7 +119,7 @@ fn on_metadata_server(settings: &Settings) -> Result<Found, CredentialsError> {
     } else {
         "as no credentials file was given"
     };
-    Ok(Found {
+    Ok(CredentialSource {
         source: Source::MetadataServer(host.to_owned()),
         proxy: settings.proxy.clone(),
         description: format!(
@@ -144,7 +148,7 @@ mod tests {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account("https://token.example/"));
         let user = folder.write("user.json", &testing::authorized_user());
-        let found = find(&Settings {
+        let found = discover(&Settings {
             credentials_file: Some(key.clone()),
             well_known_file: Some(user),
             ..settings("127.0.0.1:1")
@@ -161,7 +165,7 @@ mod tests {
     fn the_file_of_gcloud_comes_before_the_metadata_server() {
         let folder = Folder::new();
         let user = folder.write("user.json", &testing::authorized_user());
-        let found = find(&Settings {
+        let found = discover(&Settings {
             credentials_file: Some(PathBuf::new()),
             well_known_file: Some(user.clone()),
             ..settings("127.0.0.1:1")
@@ -173,9 +177,9 @@ mod tests {
     #[test]
     fn without_a_file_it_is_the_metadata_server() {
         let absent = Some(PathBuf::from("/nonexistent/application_default_credentials.json"));
-        let found = find(&Settings { well_known_file: absent, ..Settings::default() }).unwrap();
+        let found = discover(&Settings { well_known_file: absent, ..Settings::default() }).unwrap();
         assert_eq!(found.source, Source::MetadataServer(METADATA_HOST.to_owned()));
-        let found = find(&settings("10.1.2.3:8080")).unwrap();
+        let found = discover(&settings("10.1.2.3:8080")).unwrap();
         assert_eq!(
             found.to_string(),
             "metadata server 10.1.2.3:8080, for the identity of this machine or pod (named by \
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_named_file_that_is_not_there_is_an_error_and_not_skipped() {
-        let error = find(&Settings {
+        let error = discover(&Settings {
             credentials_file: Some(PathBuf::from("/nonexistent/key.json")),
             ..settings("127.0.0.1:1")
         });
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn a_metadata_host_that_is_none_is_refused() {
         for host in ["http://metadata", "a/b", "user@host", "a b", "host\n"] {
-            let error = find(&settings(host)).unwrap_err();
+            let error = discover(&settings(host)).unwrap_err();
             assert!(error.reason.contains("HOST:PORT"), "{host}: {error}");
         }
     }

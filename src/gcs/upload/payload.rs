@@ -4,28 +4,28 @@
 use std::io;
 
 use crate::content::{Content, Crc32c, Source};
-use crate::gcs::session::Extent;
+use crate::gcs::session::ByteRange;
 use crate::gcs::transport::Body;
 use crate::gcs::{Observer, Window};
 
 /// What an upload sends.
-pub(in crate::gcs) enum Cargo<'a> {
+pub(in crate::gcs) enum Payload<'a> {
     /// All of it, from any offset.
     Whole(&'a dyn Content),
     /// One part after the other.
-    Parts(Parts<'a>),
+    BufferedStream(BufferedStream<'a>),
 }
 
-impl<'a> Cargo<'a> {
-    pub(in crate::gcs) fn parts(source: &'a mut dyn Source, window: Window) -> Self {
-        Self::Parts(Parts::new(source, window))
+impl<'a> Payload<'a> {
+    pub(in crate::gcs) fn stream(source: &'a mut dyn Source, window: Window) -> Self {
+        Self::BufferedStream(BufferedStream::new(source, window))
     }
 
     /// How long the object will be, where that is known before it is sent.
     pub(super) fn announced(&self) -> Option<u64> {
         match self {
             Self::Whole(content) => Some(content.size()),
-            Self::Parts(parts) => parts.source.announced(),
+            Self::BufferedStream(stream) => stream.source.announced(),
         }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Cargo<'a> {
     pub(super) fn checksum_beforehand(&self) -> Option<Crc32c> {
         match self {
             Self::Whole(content) => Some(content.crc32c()),
-            Self::Parts(_) => None,
+            Self::BufferedStream(_) => None,
         }
     }
 
@@ -41,15 +41,15 @@ impl<'a> Cargo<'a> {
     pub(super) fn checksum_afterwards(&self) -> Option<Crc32c> {
         match self {
             Self::Whole(_) => None,
-            Self::Parts(_) => self.sum().map(|(_, crc32c)| crc32c),
+            Self::BufferedStream(_) => self.sum().map(|(_, crc32c)| crc32c),
         }
     }
 
     /// Where the bytes at hand lie in the object.
-    pub(super) fn extent(&self) -> Extent {
+    pub(super) fn byte_range(&self) -> ByteRange {
         match self {
-            Self::Whole(content) => Extent { end: content.size(), total: Some(content.size()) },
-            Self::Parts(parts) => parts.extent(),
+            Self::Whole(content) => ByteRange { end: content.size(), total: Some(content.size()) },
+            Self::BufferedStream(stream) => stream.byte_range(),
         }
     }
 
@@ -57,27 +57,29 @@ impl<'a> Cargo<'a> {
     pub(super) fn sum(&self) -> Option<(u64, Crc32c)> {
         match self {
             Self::Whole(content) => Some((content.size(), content.crc32c())),
-            Self::Parts(parts) => parts.extent().total.map(|total| (total, parts.crc32c)),
+            Self::BufferedStream(stream) => {
+                stream.byte_range().total.map(|total| (total, stream.crc32c))
+            }
         }
     }
 
     /// The offset of the first byte that can still be sent.
-    pub(super) fn begin(&self) -> u64 {
+    pub(super) fn window_start(&self) -> u64 {
         match self {
             Self::Whole(_) => 0,
-            Self::Parts(parts) => parts.begin,
+            Self::BufferedStream(stream) => stream.window_start,
         }
     }
 
     /// Whether the bytes at hand end at `offset`, and the object does not, as far as is known.
     pub(super) fn ends_before_the_object_at(&self, offset: u64) -> bool {
-        self.extent() == Extent { end: offset, total: None }
+        self.byte_range() == ByteRange { end: offset, total: None }
     }
 
     /// Lets go of the part at hand, which Cloud Storage has, and begins the next one.
     pub(super) fn next_part(&mut self) {
-        if let Self::Parts(parts) = self {
-            parts.next();
+        if let Self::BufferedStream(stream) = self {
+            stream.next();
         }
     }
 
@@ -85,40 +87,40 @@ impl<'a> Cargo<'a> {
     ///
     /// # Errors
     /// The source's, or that it has not kept to what it announced.
-    pub(super) fn read(&mut self) -> io::Result<Filled> {
+    pub(super) fn read(&mut self) -> io::Result<Fill> {
         match self {
-            Self::Whole(_) => Ok(Filled::Wholly),
-            Self::Parts(parts) => parts.read(),
+            Self::Whole(_) => Ok(Fill::Full),
+            Self::BufferedStream(stream) => stream.read(),
         }
     }
 
     /// How much memory is held for what is sent, in bytes.
     #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn buffer_capacity(&self) -> usize {
         match self {
             Self::Whole(_) => 0,
-            Self::Parts(parts) => parts.room.capacity(),
+            Self::BufferedStream(stream) => stream.buffer.capacity(),
         }
     }
 
     /// The bytes at hand from `offset` on, as a request's body.
     pub(super) fn body<'b>(&'b self, offset: u64, observer: &'b dyn Observer) -> Body<'b> {
         match self {
-            _ if offset == self.extent().end => Body::Empty,
+            _ if offset == self.byte_range().end => Body::Empty,
             Self::Whole(content) => Body::Rest { content: *content, offset, observer },
-            Self::Parts(parts) => Body::Part { bytes: parts.from(offset), observer },
+            Self::BufferedStream(stream) => Body::Part { bytes: stream.from(offset), observer },
         }
     }
 }
 
 /// A stream, and the part of it that is at hand.
-pub(in crate::gcs) struct Parts<'a> {
+pub(in crate::gcs) struct BufferedStream<'a> {
     source: &'a mut dyn Source,
     window: usize,
     /// The offset of the part's first byte.
-    begin: u64,
+    window_start: u64,
     /// Room for the part: grows with what comes, up to a window.
-    room: Vec<u8>,
+    buffer: Vec<u8>,
     /// How many bytes of the room are the part's.
     length: usize,
     /// The byte after a part of a whole window. Without it nobody knows whether the part is the
@@ -131,23 +133,23 @@ pub(in crate::gcs) struct Parts<'a> {
 
 /// What one reading of a source has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filled {
+pub(super) enum Fill {
     /// There is room for more.
-    Partly,
+    More,
     /// The part is ready to be sent.
-    Wholly,
+    Full,
 }
 
 /// How much room a part has at first, in bytes. It doubles until it is a window.
 const FIRST_ROOM: usize = 64 << 10;
 
-impl<'a> Parts<'a> {
+impl<'a> BufferedStream<'a> {
     fn new(source: &'a mut dyn Source, window: Window) -> Self {
         Self {
             source,
             window: window.bytes(),
-            begin: 0,
-            room: Vec::new(),
+            window_start: 0,
+            buffer: Vec::new(),
             length: 0,
             ahead: None,
             ended: false,
@@ -155,40 +157,40 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn extent(&self) -> Extent {
-        let end = self.begin + self.length as u64;
-        Extent { end, total: self.ended.then_some(end) }
+    fn byte_range(&self) -> ByteRange {
+        let end = self.window_start + self.length as u64;
+        ByteRange { end, total: self.ended.then_some(end) }
     }
 
     fn from(&self, offset: u64) -> &[u8] {
-        let skipped = usize::try_from(offset - self.begin).unwrap_or(usize::MAX);
-        self.room[..self.length].get(skipped..).unwrap_or_default()
+        let skipped = usize::try_from(offset - self.window_start).unwrap_or(usize::MAX);
+        self.buffer[..self.length].get(skipped..).unwrap_or_default()
     }
 
     fn next(&mut self) {
-        self.begin += self.length as u64;
+        self.window_start += self.length as u64;
         self.length = 0;
         if let Some(byte) = self.ahead.take() {
-            self.room[0] = byte;
+            self.buffer[0] = byte;
             self.length = 1;
         }
     }
 
-    fn read(&mut self) -> io::Result<Filled> {
+    fn read(&mut self) -> io::Result<Fill> {
         let full = self.length == self.window;
-        let count = if full { self.look_ahead()? } else { self.read_part()? };
+        let count = if full { self.look_ahead()? } else { self.read_chunk()? };
         self.ended = count == 0;
         self.check_announced()?;
-        Ok(if self.ended || full { Filled::Wholly } else { Filled::Partly })
+        Ok(if self.ended || full { Fill::Full } else { Fill::More })
     }
 
-    fn read_part(&mut self) -> io::Result<usize> {
-        if self.length == self.room.len() {
+    fn read_chunk(&mut self) -> io::Result<usize> {
+        if self.length == self.buffer.len() {
             let more = self.length.max(FIRST_ROOM).min(self.window - self.length);
-            self.room.reserve_exact(more);
-            self.room.resize(self.length + more, 0);
+            self.buffer.reserve_exact(more);
+            self.buffer.resize(self.length + more, 0);
         }
-        let free = &mut self.room[self.length..];
+        let free = &mut self.buffer[self.length..];
         let count = self.source.read(free)?;
         self.crc32c = self.crc32c.append(&free[..count]);
         self.length += count;
@@ -205,7 +207,7 @@ impl<'a> Parts<'a> {
 
     fn check_announced(&self) -> io::Result<()> {
         let Some(announced) = self.source.announced() else { return Ok(()) };
-        let came = self.extent().end + self.ahead.map_or(0, |_| 1);
+        let came = self.byte_range().end + self.ahead.map_or(0, |_| 1);
         if came > announced {
             let what = format!("more bytes came than the {announced} that were announced");
             return Err(io::Error::other(what));

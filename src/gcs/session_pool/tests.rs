@@ -1,6 +1,6 @@
 //! What the crew does, one thing at a time, against scripted answers and on a clock of the tests.
 
-use super::super::script::{Play, Theatre, breaks, opened, status};
+use super::super::script::{ScriptedBucket, ScriptedUpload, breaks, opened, status};
 use super::*;
 use crate::content::Content as _;
 
@@ -8,27 +8,27 @@ const SIZE: u64 = 1 << 20;
 
 /// Sessions without a crew: the test does its work.
 struct Stand {
-    theatre: Theatre,
-    sessions: Arc<ReadySessions>,
+    bucket_script: ScriptedBucket,
+    sessions: Arc<SessionPool>,
     metrics: Arc<Metrics>,
 }
 
 impl Stand {
-    fn of(limit: usize, script: Play) -> Self {
-        let theatre = script.opens();
-        let ahead = Ahead {
+    fn of(limit: usize, script: ScriptedUpload) -> Self {
+        let bucket_script = script.into_bucket();
+        let ahead = SessionPoolConfig {
             sessions: NonZeroUsize::new(limit).unwrap(),
-            crew: NonZeroUsize::MIN,
+            threads: NonZeroUsize::MIN,
             prefix: "p/".parse().unwrap(),
             content_type: "text/plain".into(),
         };
         let metrics = Arc::new(Metrics::new("test"));
-        let bucket = theatre.bucket.clone();
-        let sessions = Arc::new(ReadySessions::new(bucket, ahead, metrics.clone()));
-        Self { theatre, sessions, metrics }
+        let bucket = bucket_script.bucket.clone();
+        let sessions = Arc::new(SessionPool::new(bucket, ahead, metrics.clone()));
+        Self { bucket_script, sessions, metrics }
     }
 
-    fn take(&self) -> Option<Prepared> {
+    fn take(&self) -> Option<PooledUpload> {
         let metadata = [("request-id".to_owned(), "order-7".to_owned())].into();
         self.sessions.take(&metadata, SIZE)
     }
@@ -36,7 +36,7 @@ impl Stand {
     /// As long as there is something to do at this moment, a thread of the crew does it.
     fn works(&self) {
         loop {
-            let now = self.sessions.bucket.timing.now();
+            let now = self.sessions.bucket.clock.now();
             let next = self.sessions.lock().next(now);
             match next {
                 Next::Open => self.sessions.open(),
@@ -46,8 +46,8 @@ impl Stand {
         }
     }
 
-    fn at_hand(&self) -> usize {
-        self.sessions.lock().at_hand.len()
+    fn idle(&self) -> usize {
+        self.sessions.lock().idle.len()
     }
 
     fn counted(&self, line: &str) {
@@ -57,15 +57,15 @@ impl Stand {
 }
 
 /// A script of so many starts that go well.
-fn starts(count: usize) -> Play {
-    (0..count).fold(Play::of(SIZE), |play, _| play.on("start", opened()))
+fn starts(count: usize) -> ScriptedUpload {
+    (0..count).fold(ScriptedUpload::of(SIZE), |play, _| play.on("start", opened()))
 }
 
 #[test]
 fn nothing_is_opened_before_an_upload_asks() {
     let stand = Stand::of(4, starts(0));
     stand.works();
-    assert_eq!(stand.at_hand(), 0);
+    assert_eq!(stand.idle(), 0);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_upload_that_finds_none_has_one_opened_for_the_next() {
     assert!(stand.take().is_some());
     stand.counted("ready_sessions_missed_total 1");
     stand.counted(r#"ready_sessions_ended_total{end="used"} 1"#);
-    stand.theatre.closes(&());
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn cloud_storage_is_told_all_but_the_size_and_what_comes_with_the_request() {
     stand.take();
     stand.works();
     let file = stand.take().unwrap();
-    let start = &stand.theatre.closes(&())[0];
+    let start = &stand.bucket_script.finish(&())[0];
     assert_eq!(start.header("x-upload-content-length"), None);
     assert_eq!(start.header("x-upload-content-type"), Some("text/plain"));
     let (object, content) = (file.object(), file.content());
@@ -97,8 +97,8 @@ fn cloud_storage_is_told_all_but_the_size_and_what_comes_with_the_request() {
     assert!(object.name.starts_with("p/"));
     assert_eq!(object.metadata["seed"], content.seed().to_string());
     assert_eq!(object.metadata["request-id"], "order-7");
-    let late: Vec<_> = file.late().collect();
-    assert_eq!(late, [("x-goog-meta-request-id", "order-7".to_owned())]);
+    let deferred_headers: Vec<_> = file.deferred_headers().collect();
+    assert_eq!(deferred_headers, [("x-goog-meta-request-id", "order-7".to_owned())]);
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn one_that_is_used_is_replaced() {
         assert!(stand.take().is_some());
         stand.works();
     }
-    assert_eq!(stand.at_hand(), 1);
-    stand.theatre.closes(&());
+    assert_eq!(stand.idle(), 1);
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn uploads_that_find_none_make_for_twice_as_many_up_to_the_limit() {
         assert_eq!(stand.sessions.lock().target, target);
     }
     stand.works();
-    assert_eq!(stand.at_hand(), 6);
-    stand.theatre.closes(&());
+    assert_eq!(stand.idle(), 6);
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_very_short_file_opens_its_own() {
         assert!(stand.sessions.take(&BTreeMap::new(), size).is_none());
     }
     stand.works();
-    assert_eq!(stand.at_hand(), 0);
+    assert_eq!(stand.idle(), 0);
 }
 
 #[test]
@@ -151,14 +151,14 @@ fn one_that_nobody_uses_in_time_is_cancelled_and_not_replaced() {
     let stand = Stand::of(4, starts(1).on("cancel", status(499)));
     stand.take();
     stand.works();
-    stand.theatre.passes(MAX_AGE - Duration::from_millis(1));
+    stand.bucket_script.passes(MAX_AGE - Duration::from_millis(1));
     stand.works();
-    assert_eq!(stand.at_hand(), 1);
-    stand.theatre.passes(Duration::from_millis(1));
+    assert_eq!(stand.idle(), 1);
+    stand.bucket_script.passes(Duration::from_millis(1));
     stand.works();
-    assert_eq!((stand.at_hand(), stand.sessions.lock().target), (0, 0));
+    assert_eq!((stand.idle(), stand.sessions.lock().target), (0, 0));
     stand.counted(r#"ready_sessions_ended_total{end="aged"} 1"#);
-    stand.theatre.closes(&());
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn one_that_is_too_old_is_given_to_nobody() {
     let stand = Stand::of(4, starts(1));
     stand.take();
     stand.works();
-    stand.theatre.passes(MAX_AGE);
+    stand.bucket_script.passes(MAX_AGE);
     assert!(stand.take().is_none());
 }
 
@@ -174,36 +174,36 @@ fn one_that_is_too_old_is_given_to_nobody() {
 fn nothing_is_opened_for_those_who_asked_long_ago() {
     let stand = Stand::of(4, starts(0));
     stand.take();
-    stand.theatre.passes(MAX_AGE);
+    stand.bucket_script.passes(MAX_AGE);
     stand.works();
-    assert_eq!(stand.at_hand(), 0);
+    assert_eq!(stand.idle(), 0);
 }
 
 #[test]
 fn a_start_that_fails_makes_the_crew_rest_longer_each_time() {
     for failure in [status(503), status(403), breaks(), opened().location(None)] {
-        let script = Play::of(SIZE).on("start", failure).on("start", status(429));
+        let script = ScriptedUpload::of(SIZE).on("start", failure).on("start", status(429));
         let stand = Stand::of(1, script.on("start", opened()));
         stand.take();
         for rest in [1, 2] {
             stand.works();
-            assert_eq!(stand.at_hand(), 0);
-            stand.theatre.passes(Duration::from_secs(rest));
+            assert_eq!(stand.idle(), 0);
+            stand.bucket_script.passes(Duration::from_secs(rest));
         }
         stand.works();
-        assert_eq!(stand.at_hand(), 1);
+        assert_eq!(stand.idle(), 1);
         stand.counted("ready_sessions_failed_total 2");
-        stand.theatre.closes(&());
+        stand.bucket_script.finish(&());
     }
 }
 
 #[test]
 fn a_session_elsewhere_is_not_taken() {
     let elsewhere = opened().location(Some("http://192.0.2.1/?upload_id=x"));
-    let stand = Stand::of(1, Play::of(SIZE).on("start", elsewhere));
+    let stand = Stand::of(1, ScriptedUpload::of(SIZE).on("start", elsewhere));
     stand.take();
     stand.works();
-    assert_eq!(stand.at_hand(), 0);
+    assert_eq!(stand.idle(), 0);
 }
 
 #[test]
@@ -216,9 +216,9 @@ fn in_the_end_what_is_left_is_cancelled_and_none_is_opened() {
     stand.sessions.close(Duration::from_secs(5));
     assert!(stand.take().is_none());
     stand.works();
-    assert_eq!(stand.at_hand(), 0);
+    assert_eq!(stand.idle(), 0);
     stand.counted(r#"ready_sessions_ended_total{end="closing"} 2"#);
-    stand.theatre.closes(&());
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -227,10 +227,10 @@ fn what_cannot_be_cancelled_in_time_is_left() {
     stand.take();
     stand.works();
     stand.sessions.close(Duration::from_secs(5));
-    stand.theatre.passes(Duration::from_secs(5));
+    stand.bucket_script.passes(Duration::from_secs(5));
     stand.works();
-    assert_eq!(stand.at_hand(), 1);
-    stand.theatre.closes(&());
+    assert_eq!(stand.idle(), 1);
+    stand.bucket_script.finish(&());
 }
 
 #[test]
@@ -238,9 +238,9 @@ fn the_crew_ends_when_all_is_cancelled() {
     let stand = Stand::of(1, starts(1).on("cancel", status(499)));
     stand.take();
     stand.works();
-    stand.sessions.start_crew().unwrap();
+    stand.sessions.start_threads().unwrap();
     stand.sessions.close(Duration::from_secs(60));
-    assert_eq!(stand.sessions.lock().crew, 0);
-    assert_eq!(stand.at_hand(), 0);
-    stand.theatre.closes(&());
+    assert_eq!(stand.sessions.lock().threads, 0);
+    assert_eq!(stand.idle(), 0);
+    stand.bucket_script.finish(&());
 }
