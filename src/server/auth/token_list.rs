@@ -32,6 +32,11 @@ impl Principal {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the name for the log; `-`, which no principal has, where tokens are not required.
+    pub(crate) fn log_name(principal: Option<&Self>) -> &str {
+        principal.map_or("-", Self::as_str)
+    }
 }
 
 impl FromStr for Principal {

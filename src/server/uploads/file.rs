@@ -4,7 +4,6 @@
 //! ends the upload, and no object is stored.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,12 +14,13 @@ use crate::http::body_source::{BodyError, BodySource};
 use crate::http::multipart::{Boundary, Multipart, PartHead};
 use crate::http::request_id::RequestId;
 use crate::http::response::Response;
+use crate::server::auth::Principal;
 use crate::server::problem::{self, Problem};
 use crate::server::uploads::checksums::DigestVerifier;
 use crate::server::uploads::context::{Context, HandlerResult};
 use crate::server::uploads::file_request::{BodyContent, Chosen, FileHead, FileUploadRequest};
 use crate::server::uploads::outcome::{
-    Created, ObjectState, ProgressReporter, UploadFailure, location, panicked, request_metadata,
+    self, Created, ObjectState, UploadFailure, location, request_metadata,
 };
 use crate::server::uploads::registry::UploadHandle;
 
@@ -137,27 +137,18 @@ impl FileUpload<'_> {
             verifier: DigestVerifier::new(digests),
             error: None,
         };
-        let started = Instant::now();
-        let observer = ProgressReporter {
-            metrics: &self.context.metrics,
-            handle: self.handle,
-            id: self.id,
-            name: &object.name,
-        };
-        self.handle.start(&object.name);
-        let uploading = AssertUnwindSafe(|| {
-            let (window, timeout) =
-                (self.context.config.upload_window, self.context.config.upload_timeout);
-            self.context.uploader.upload_stream(&object, &mut verified, window, timeout, &observer)
-        });
-        match panic::catch_unwind(uploading) {
-            Ok(Ok(uploaded)) => {
+        let context = self.context;
+        let uploaded = outcome::run(context, self.id, &object.name, self.handle, |observer| {
+            let (window, timeout) = (context.config.upload_window, context.config.upload_timeout);
+            context.uploader.upload_stream(&object, &mut verified, window, timeout, observer)
+        })?;
+        match uploaded {
+            Ok(uploaded) => {
                 self.remaining -= uploaded.object.size.min(self.remaining);
                 self.record_stored(&uploaded);
                 Ok(uploaded)
             }
-            Ok(Err(error)) => Err(self.failed(&object.name, &error, verified.error.as_ref())),
-            Err(_) => Err(panicked(self.context, self.id, &object.name, started.elapsed())),
+            Err(error) => Err(self.failed(&object.name, &error, verified.error.as_ref())),
         }
     }
 
@@ -167,7 +158,7 @@ impl FileUpload<'_> {
         self.context.metrics.stored(object.size);
         log::info!(
             requestId = self.id.as_str(),
-            caller = self.request.caller_in_log(),
+            caller = Principal::log_name(self.request.principal.as_ref()),
             name = object.name.as_str(),
             size = object.size,
             crc32c:% = object.crc32c,
@@ -192,7 +183,13 @@ impl FileUpload<'_> {
             }
             (kind, _) => UploadFailure::of(kind),
         };
-        failure.record(self.context, self.id, self.request.caller_in_log(), name, error);
+        failure.record(
+            self.context,
+            self.id,
+            Principal::log_name(self.request.principal.as_ref()),
+            name,
+            error,
+        );
         let detail = match error.kind() {
             ErrorKind::Conflict => format!(
                 "An object with this name already exists and was not changed ({error}). Choose another \
@@ -214,7 +211,7 @@ impl FileUpload<'_> {
         self.context.metrics.upload_ended(outcome, took);
         log::warn!(
             requestId = self.id.as_str(),
-            caller = self.request.caller_in_log(),
+            caller = Principal::log_name(self.request.principal.as_ref()),
             outcome = outcome,
             durationSeconds = took.as_secs_f64();
             "failed to read a form: {error}"

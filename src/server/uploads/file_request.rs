@@ -85,11 +85,6 @@ impl FileUploadRequest {
             BodyContent::Form(_) => None,
         }
     }
-
-    /// Returns the principal's name for the log; `-`, which no principal has, without tokens.
-    pub(crate) fn caller_in_log(&self) -> &str {
-        self.principal.as_ref().map_or("-", Principal::as_str)
-    }
 }
 
 impl BodyContent {

@@ -2,7 +2,8 @@
 //! whatever the source of the bytes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -73,10 +74,24 @@ pub(crate) fn location(endpoint: &str, object: &Object) -> String {
     format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
 }
 
-/// Records a panic during an upload, and returns its problem.
-pub(crate) fn panicked(context: &Context, id: &RequestId, name: &str, took: Duration) -> Problem {
+/// Runs an upload and reports its progress. A panic becomes a problem, and does not end the worker.
+pub(crate) fn run(
+    context: &Context,
+    id: &RequestId,
+    name: &str,
+    handle: &UploadHandle,
+    upload: impl FnOnce(&dyn Observer) -> Result<Uploaded, UploadError>,
+) -> Result<Result<Uploaded, UploadError>, Problem> {
+    let started = Instant::now();
+    handle.start(name);
+    let observer = ProgressReporter { metrics: &context.metrics, handle, id, name };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| upload(&observer)));
+    result.map_err(|_| panicked(context, id, name, started.elapsed()))
+}
+
+fn panicked(context: &Context, id: &RequestId, name: &str, elapsed: Duration) -> Problem {
     context.metrics.panicked();
-    context.metrics.upload_ended("panicked", took);
+    context.metrics.upload_ended("panicked", elapsed);
     log::error!(requestId = id.as_str(), name = name; "the upload of {name} panicked");
     let detail = format!("Internal server error. {}", ObjectState::Unknown.sentence(name));
     Problem::new(&problem::INTERNAL, detail)
@@ -178,11 +193,11 @@ impl ObjectState {
 }
 
 /// Reports the progress of an upload to the metrics, the registry and the log.
-pub(crate) struct ProgressReporter<'a> {
-    pub(crate) metrics: &'a Metrics,
-    pub(crate) handle: &'a UploadHandle,
-    pub(crate) id: &'a RequestId,
-    pub(crate) name: &'a str,
+struct ProgressReporter<'a> {
+    metrics: &'a Metrics,
+    handle: &'a UploadHandle,
+    id: &'a RequestId,
+    name: &'a str,
 }
 
 impl Observer for ProgressReporter<'_> {

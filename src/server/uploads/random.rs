@@ -1,18 +1,16 @@
 //! Upload of random bytes: a request becomes an object in the bucket, and its outcome a response.
 
-use std::panic::{self, AssertUnwindSafe};
-use std::time::Instant;
-
 use crate::content::{RandomContent, Seed};
 use crate::gcs::{ErrorKind, NewObject, Observer, PooledUpload, UploadError, Uploaded};
 use crate::http::request_id::RequestId;
 use crate::http::response::Response;
 use crate::server::Config;
+use crate::server::auth::Principal;
 use crate::server::problem::{self, Problem};
 use crate::server::uploads::context::{Context, HandlerResult};
 use crate::server::uploads::idempotency::Identity;
 use crate::server::uploads::outcome::{
-    Created, ObjectState, ProgressReporter, UploadFailure, location, panicked, request_metadata,
+    self, Created, ObjectState, UploadFailure, location, request_metadata,
 };
 use crate::server::uploads::random_request::RandomUploadRequest;
 use crate::server::uploads::registry::UploadHandle;
@@ -71,7 +69,7 @@ impl RandomObject {
     }
 }
 
-/// Uploads the object of a request. A panic becomes a response too, and does not end the worker.
+/// Uploads the object of a request.
 pub(crate) fn upload(
     context: &Context,
     id: &RequestId,
@@ -81,17 +79,12 @@ pub(crate) fn upload(
     let random = RandomObject::new(context, id, request);
     let object = random.object();
     let seed = random.content().seed();
-    let started = Instant::now();
-    handle.start(&object.name);
-    let uploading = AssertUnwindSafe(|| {
-        let metrics = &context.metrics;
-        let observer = ProgressReporter { metrics, handle, id, name: &object.name };
-        random.upload(context, &observer)
-    });
-    match panic::catch_unwind(uploading) {
-        Ok(Ok(uploaded)) => Ok(stored(context, id, request, seed, &uploaded)),
-        Ok(Err(error)) => Err(failed(context, id, request, &object.name, &error)),
-        Err(_) => Err(panicked(context, id, &object.name, started.elapsed())),
+    let uploaded = outcome::run(context, id, &object.name, handle, |observer| {
+        random.upload(context, observer)
+    })?;
+    match uploaded {
+        Ok(uploaded) => Ok(stored(context, id, request, seed, &uploaded)),
+        Err(error) => Err(failed(context, id, request, &object.name, &error)),
     }
 }
 
@@ -130,7 +123,7 @@ fn stored(
     }
     log::info!(
         requestId = id.as_str(),
-        caller = request.caller_in_log(),
+        caller = Principal::log_name(request.principal.as_ref()),
         name = object.name.as_str(),
         size = object.size,
         crc32c:% = object.crc32c,
@@ -160,7 +153,7 @@ fn failed(
         }
         (kind, _) => UploadFailure::of(kind),
     };
-    failure.record(context, id, request.caller_in_log(), name, error);
+    failure.record(context, id, Principal::log_name(request.principal.as_ref()), name, error);
     let detail = match (error.kind(), &request.key) {
         (ErrorKind::Conflict, Some(_)) => format!(
             "The Idempotency-Key was used for another upload: {error}. Nothing was stored or \

@@ -34,9 +34,4 @@ impl RandomUploadRequest {
             respond: Respond::from_headers(&request.values("Prefer")),
         })
     }
-
-    /// Returns the principal's name for the log; `-`, which no principal has, without tokens.
-    pub(crate) fn caller_in_log(&self) -> &str {
-        self.principal.as_ref().map_or("-", Principal::as_str)
-    }
 }
