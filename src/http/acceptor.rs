@@ -16,9 +16,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::connection::Connection;
 use super::connections::Connections;
 use super::dispatch::DispatchSender;
-use super::handler::{CutReason, Event};
 use super::limits::Limits;
 use super::log_throttle::LogThrottle;
+use super::policy::{ConnectionPolicy, CutReason, Event};
 use super::rejection::{Rejection, RejectionReason};
 use crate::sync::LockExt;
 
@@ -75,7 +75,8 @@ impl Acceptor {
         dispatch: DispatchSender,
         limits: Limits,
     ) -> io::Result<Self> {
-        let connections = Arc::new(Connections::new(Arc::clone(dispatch.handler())));
+        let policy: Arc<dyn ConnectionPolicy> = dispatch.handler().clone();
+        let connections = Arc::new(Connections::new(policy));
         let shared = Arc::new(Shared {
             listener,
             dispatch,

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::body_source::{BodyError, BodySource};
 use super::chunked::ChunkedDecoder;
 use super::connections::ConnectionHandle;
-use super::handler::Handler;
 use super::limits::Limits;
+use super::policy::ConnectionPolicy;
 use super::request_head::{Expectation, Framing};
 use crate::sync::LockExt;
 
@@ -32,7 +32,7 @@ impl Body {
     /// A body on `connection`. `input` has been read of it, and of what follows it.
     pub(crate) fn new(
         connection: Arc<ConnectionHandle>,
-        handler: Arc<dyn Handler>,
+        policy: Arc<dyn ConnectionPolicy>,
         limits: &Limits,
         input: Vec<u8>,
         framing: Framing,
@@ -43,7 +43,7 @@ impl Body {
         let rate = MinimumRate::new(limits.min_body_rate, limits.body_stall_timeout * 2);
         let stream = TimedStream {
             connection,
-            handler,
+            policy,
             stall_timeout: limits.body_stall_timeout,
             rate,
             end: input.len(),
@@ -144,7 +144,7 @@ impl BodySource for BodyReader {
 /// Bytes of the connection, with time limits. They have no regular end.
 struct TimedStream {
     connection: Arc<ConnectionHandle>,
-    handler: Arc<dyn Handler>,
+    policy: Arc<dyn ConnectionPolicy>,
     stall_timeout: Duration,
     rate: MinimumRate,
     buffer: Vec<u8>,
@@ -208,7 +208,7 @@ impl TimedStream {
     }
 
     fn check_wait(&self, waited: Duration) -> Result<(), BodyError> {
-        if self.handler.is_cancelled() {
+        if self.policy.is_cancelled() {
             return Err(BodyError::Cancelled);
         }
         if waited >= self.stall_timeout {

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use super::body::Body;
 use super::connections::{ConnectionHandle, ConnectionState};
 use super::dispatch::DispatchSender;
-use super::handler::{CutReason, Event, Handler};
+use super::handler::Handler;
 use super::limits::Limits;
+use super::policy::{ConnectionPolicy, CutReason, Event};
 use super::rejection::{Rejection, RejectionReason};
 use super::request::Reply;
 use super::request_head::{
@@ -148,9 +149,10 @@ impl<'a> Connection<'a> {
         framing: Framing,
         expectation: Expectation,
     ) -> (Result<Reply, Rejection>, NextRequest) {
-        let (connection, handler) = (Arc::clone(self.handle), Arc::clone(self.handler()));
+        let connection = Arc::clone(self.handle);
+        let policy: Arc<dyn ConnectionPolicy> = self.handler().clone();
         let input = mem::take(&mut self.input);
-        let body = Body::new(connection, handler, &self.limits, input, framing, expectation);
+        let body = Body::new(connection, policy, &self.limits, input, framing, expectation);
         let reply = self.dispatch(Some(body.clone()));
         // The body's reader has set another.
         self.read_timeout = None;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::handler::{CutReason, Event, Handler};
+use super::policy::{ConnectionPolicy, CutReason, Event};
 use crate::sync::{CondvarExt, LockExt};
 
 /// A client's connection, as other threads than its own see it.
@@ -92,7 +92,7 @@ fn log_shutdown(result: io::Result<()>) {
 pub(crate) struct Connections {
     open: Mutex<Open>,
     closed: Condvar,
-    handler: Arc<dyn Handler>,
+    policy: Arc<dyn ConnectionPolicy>,
 }
 
 #[derive(Debug, Default)]
@@ -102,8 +102,8 @@ struct Open {
 }
 
 impl Connections {
-    pub(crate) fn new(handler: Arc<dyn Handler>) -> Self {
-        Self { open: Mutex::default(), closed: Condvar::new(), handler }
+    pub(crate) fn new(policy: Arc<dyn ConnectionPolicy>) -> Self {
+        Self { open: Mutex::default(), closed: Condvar::new(), policy }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -121,7 +121,7 @@ impl Connections {
         let id = open.last_id;
         open.connections.insert(id, Arc::clone(&connection));
         drop(open);
-        self.handler.observe(Event::ConnectionOpened);
+        self.policy.observe(Event::ConnectionOpened);
         (ConnectionGuard { connections: Arc::clone(self), id }, connection)
     }
 
@@ -134,7 +134,7 @@ impl Connections {
         let ranked = ranked.filter_map(|c| Some((c.eviction_rank(now, min_idle)?, c)));
         let Some((_, connection)) = ranked.min_by_key(|(rank, _)| *rank) else { return false };
         connection.shutdown_read();
-        self.handler.observe(Event::ConnectionCut(CutReason::Evicted));
+        self.policy.observe(Event::ConnectionCut(CutReason::Evicted));
         let count = open.connections.len();
         let still_open = |open: &mut Open| open.connections.len() >= count;
         let open = self.closed.wait_timeout_while_ignoring_poison(open, wait, still_open);
@@ -176,7 +176,7 @@ impl Connections {
     fn remove(&self, id: u64) {
         // Closes the connection before those are notified that wait for its descriptor.
         drop(self.lock().connections.remove(&id));
-        self.handler.observe(Event::ConnectionClosed);
+        self.policy.observe(Event::ConnectionClosed);
         self.closed.notify_all();
     }
 

@@ -28,12 +28,11 @@ use socket2::SockRef;
 
 use super::body::Body;
 use super::connections::ConnectionHandle;
-use super::handler::{Event, Handler};
+use super::handler::Handler;
+use super::policy::Event;
 use super::request::{Reply, Request};
+use super::request_head::KEY_HEADER;
 use crate::sync::LockExt;
-
-/// Header that carries a request's key. A client's own header of this name is not forwarded.
-pub(crate) const KEY_HEADER: &str = "X-Request-Key";
 
 /// Time for tiny_http to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,8 +232,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::handler::ForwardedHeaders;
-    use super::super::request_head::{self, HeadPolicy};
+    use super::super::policy::{ForwardedHeaders, HeadPolicy};
+    use super::super::request_head;
     use super::*;
 
     struct AcceptAll;

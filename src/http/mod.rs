@@ -20,6 +20,7 @@ pub(crate) mod header_params;
 pub(crate) mod limits;
 mod log_throttle;
 pub(crate) mod multipart;
+pub(crate) mod policy;
 pub(crate) mod prefer;
 pub(crate) mod rejection;
 pub(crate) mod request;

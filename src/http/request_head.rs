@@ -8,9 +8,7 @@ use std::str;
 
 use httparse::{Header, Status};
 
-use super::dispatch::KEY_HEADER;
-use super::handler::ForwardedHeaders;
-pub(crate) use super::handler::HeadPolicy;
+use super::policy::{ForwardedHeaders, HeadPolicy};
 use super::rejection::{Rejection, RejectionReason};
 use super::request_id::RequestId;
 
@@ -21,6 +19,10 @@ pub(crate) const MAX_HEAD: usize = 16 << 10;
 const MAX_TARGET: usize = 8 << 10;
 
 const MAX_HEADERS: usize = 64;
+
+/// Header that carries the key of a request to the dispatcher. A client's own header of this name is
+/// not forwarded.
+pub(crate) const KEY_HEADER: &str = "X-Request-Key";
 
 /// Bytes of a body that is read and discarded.
 const MAX_DISCARDED_BODY: u64 = 64 << 10;

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Config;
+use super::config::Config;
 use crate::http::acceptor::MAX_LINGERING;
 use crate::http::dispatch::Dispatcher;
 

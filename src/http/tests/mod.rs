@@ -1,6 +1,7 @@
 //! A handler for the unit tests of the wire.
 
-use super::handler::{ForwardedHeaders, Handler, HeadPolicy};
+use super::handler::Handler;
+use super::policy::{ConnectionPolicy, ForwardedHeaders, HeadPolicy};
 use super::rejection::Rejection;
 use super::request::Request;
 use super::response::Response;
@@ -17,6 +18,8 @@ impl HeadPolicy for NoHandler {
         ForwardedHeaders::All
     }
 }
+
+impl ConnectionPolicy for NoHandler {}
 
 impl Handler for NoHandler {
     fn handle(&self, request: Request) {

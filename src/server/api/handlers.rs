@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::http::handler::{CutReason, Event, ForwardedHeaders, Handler, HeadPolicy};
+use crate::http::handler::Handler;
+use crate::http::policy::{ConnectionPolicy, CutReason, Event, ForwardedHeaders, HeadPolicy};
 use crate::http::prefer::Respond;
 use crate::http::rejection::{Rejection, RejectionReason};
 use crate::http::request::Request;
@@ -87,7 +88,9 @@ impl Handler for Api {
         };
         with_common_headers(response, id.as_str())
     }
+}
 
+impl ConnectionPolicy for Api {
     fn is_draining(&self) -> bool {
         self.context.admission.is_draining()
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::server::problem::{self, ProblemType};
 
 const TEMPLATE: &str = include_str!("openapi.json");

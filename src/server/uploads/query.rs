@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use crate::content::ByteSize;
 use crate::redact::without_tokens;
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::server::problem::{self, Problem, quoted};
 
 /// Parameters of an upload of random bytes.

@@ -3,8 +3,8 @@
 use crate::content::ByteSize;
 use crate::http::prefer::Respond;
 use crate::http::request::Request;
-use crate::server::Config;
 use crate::server::auth::Principal;
+use crate::server::config::Config;
 use crate::server::problem::Problem;
 use crate::server::uploads::idempotency::IdempotencyKey;
 use crate::server::uploads::query;
