@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(media_type(text).as_deref(), Ok(text));
         }
         for text in ["", "text", "text/", "/csv", "text/csv\r\nX: y", "text csv", "tä/xt"] {
-            assert!(media_type(text).unwrap_err().contains("write text/csv"), "{text:?}");
+            assert!(media_type(text).unwrap_err().contains("use one like text/csv"), "{text:?}");
         }
     }
 
