@@ -1,8 +1,9 @@
-//! gcs-uploader puts files into a Google Cloud Storage bucket, and either they are there, once and
-//! whole, or the caller is told why not.
+//! HTTP server and command line that upload files to a Google Cloud Storage bucket. Each upload
+//! either completes exactly once or fails with a reason.
 //!
-//! The rooms, and who may import whom: `cli` → `server`, `emulator` → `gcs` → `content`;
-//! `telemetry` lies below them all. `docs/architecture.md` has the map and the invariants.
+//! The crate serves the `gcs-uploader` binary and is not published. Imports go one way:
+//! `cli` → `server`, `emulator` → `gcs` → `content`, with `http` below the servers and `telemetry`
+//! below them all. `docs/architecture.md` describes the modules and the invariants.
 
 pub mod cli;
 pub mod content;

@@ -1,4 +1,4 @@
-//! The binary `gcs-uploader`: everything is in [`gcs_uploader::cli`].
+//! The `gcs-uploader` binary: runs [`gcs_uploader::cli`].
 
 use std::process::ExitCode;
 

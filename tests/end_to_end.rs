@@ -102,7 +102,7 @@ fn the_embedded_stand_in_says_what_it_is_and_keeps_files_where_it_is_told() {
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     command.arg(format!("--emulator={}", dir.path().display()));
     let mut process = Process::start(command);
-    process.line_with("This is not Cloud Storage: objects are kept as files in");
+    process.line_with("Emulator: objects are kept as files in");
     let server = Server::of(process);
     let answer = server.post("/api/upload-random?size=12345");
     assert_eq!(answer.json()["bucket"], "demo-bucket");

@@ -1,5 +1,5 @@
-//! Settings: each is a flag and a variable, and one that makes no sense is one clear line and exit
-//! status 2, before anything listens.
+//! Settings: each is a flag and an environment variable. An invalid one ends the start with one clear
+//! line and exit status 2, before anything listens.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
@@ -7,7 +7,7 @@ mod support;
 
 use support::gcs_uploader;
 
-/// What `serve` says when it is started with these variables and flags.
+/// Returns the error of `serve` with these variables and flags.
 fn refused(variables: &[(&str, &str)], flags: &[&str]) -> String {
     let mut command = gcs_uploader();
     command.arg("serve").args(["--listen", "127.0.0.1:0"]).args(flags);
@@ -20,31 +20,31 @@ fn refused(variables: &[(&str, &str)], flags: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_is_stored_where_nobody_chose() {
+fn missing_bucket_is_an_error() {
     let said = refused(&[], &[]);
     assert!(said.contains("GCS_BUCKET (--bucket) is missing"), "{said}");
 }
 
 #[test]
-fn a_senseless_variable_is_named_with_what_it_should_be() {
+fn invalid_variable_is_named_with_its_valid_values() {
     for (variable, value, expected) in [
-        ("GCS_BUCKET", "gs://bucket", "write 3 to 222 lower-case letters"),
-        ("GCS_BUCKET", "", "write 3 to 222 lower-case letters"),
-        ("WORKERS", "0", "write 1 to 4096"),
-        ("WORKERS", "many", "write 1 to 4096"),
-        ("QUEUE_DEPTH", "-1", "write 0 to 65536"),
-        ("READY_SESSIONS", "-1", "write 0 to 4096"),
-        ("READY_SESSIONS", "all", "write 0 to 4096"),
-        ("MAX_CONNECTIONS", "0", "write 1 to 65536"),
+        ("GCS_BUCKET", "gs://bucket", "use 3 to 222 lower-case letters"),
+        ("GCS_BUCKET", "", "use 3 to 222 lower-case letters"),
+        ("WORKERS", "0", "use 1 to 4096"),
+        ("WORKERS", "many", "use 1 to 4096"),
+        ("QUEUE_DEPTH", "-1", "use 0 to 65536"),
+        ("READY_SESSIONS", "-1", "use 0 to 4096"),
+        ("READY_SESSIONS", "all", "use 0 to 4096"),
+        ("MAX_CONNECTIONS", "0", "use 1 to 65536"),
         ("UPLOAD_SIZE", "1.5MiB", "1MiB"),
         ("UPLOAD_SIZE", "6TiB", "at most 5TiB"),
         ("MAX_UPLOAD_SIZE", "lots", "1MiB"),
         ("OBJECT_PREFIX", "/reports", "without a leading slash"),
-        ("UPLOAD_TIMEOUT", "40", "write 40s, 5m or 1h"),
-        ("DRAIN_TIMEOUT", "0s", "write 1s to 7d"),
+        ("UPLOAD_TIMEOUT", "40", "use a number with a unit (40s, 5m, 1h)"),
+        ("DRAIN_TIMEOUT", "0s", "use 1s to 7d"),
         ("LOG_FORMAT", "xml", "json"),
         ("METRICS_ADDR", "9090", "invalid socket address"),
-        ("API_TOKENS_FILE", "", "\"\" makes no sense"),
+        ("API_TOKENS_FILE", "", "must not be empty"),
         ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json", "the file cannot be read"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/dev/null", "is not a file"),
@@ -58,13 +58,13 @@ fn a_senseless_variable_is_named_with_what_it_should_be() {
 }
 
 #[test]
-fn a_senseless_flag_is_named_with_its_variable() {
+fn invalid_flag_is_named_with_its_variable() {
     let said = refused(&[("GCS_BUCKET", "bucket")], &["--workers", "x"]);
     assert!(said.contains("WORKERS (--workers)"), "{said}");
 }
 
 #[test]
-fn an_address_that_is_none_is_named() {
+fn invalid_listen_address_is_named() {
     let output = gcs_uploader().args(["serve", "--listen", "4545"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -72,32 +72,32 @@ fn an_address_that_is_none_is_named() {
 }
 
 #[test]
-fn a_default_size_that_is_not_allowed_is_named() {
+fn default_size_above_the_maximum_is_an_error() {
     let sizes = [("UPLOAD_SIZE", "2MiB"), ("MAX_UPLOAD_SIZE", "1MiB"), ("GCS_BUCKET", "bucket")];
     let said = refused(&sizes, &[]);
     assert!(said.contains("UPLOAD_SIZE") && said.contains("MAX_UPLOAD_SIZE"), "{said}");
 }
 
 #[test]
-fn the_embedded_stand_in_and_another_one_exclude_each_other() {
+fn embedded_emulator_and_emulator_host_cannot_be_combined() {
     let said = refused(&[("STORAGE_EMULATOR_HOST", "127.0.0.1:1")], &["--emulator"]);
     assert!(said.contains("choose one"), "{said}");
 }
 
 #[test]
-fn a_flag_wins_over_its_variable() {
+fn flag_overrides_its_variable() {
     let said = refused(&[("GCS_BUCKET", "bucket"), ("WORKERS", "4")], &["--workers", "0"]);
     assert!(said.contains("\"0\""), "{said}");
 }
 
 #[test]
-fn an_unknown_flag_is_one_line_too() {
+fn unknown_flag_is_reported_in_one_line() {
     let said = refused(&[], &["--wrokers", "4"]);
     assert!(said.contains("--wrokers"), "{said}");
 }
 
 #[test]
-fn an_address_in_use_is_a_clear_failure() {
+fn address_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = gcs_uploader()
@@ -111,7 +111,7 @@ fn an_address_in_use_is_a_clear_failure() {
 }
 
 #[test]
-fn every_setting_stands_in_the_help_with_its_variable_and_default() {
+fn every_setting_is_in_the_help_with_its_variable_and_default() {
     let output = gcs_uploader().args(["serve", "--help"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).unwrap();

@@ -328,9 +328,9 @@ fn what_cannot_be_uploaded_is_told_and_the_rest_is_uploaded_all_the_same() {
     let said = said(&output);
     for what in [
         "no-such-file: No such file",
-        "it is a directory",
+        "this is a directory",
         "control character '\\n'",
-        "/dev/null: it is no file",
+        "/dev/null: not a regular file",
     ] {
         assert!(said.contains(what), "{what}: {said}");
     }
@@ -349,7 +349,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_uploaded() {
         (&["--name", "b", &file, &file], "give one FILE"),
         (&["--name", "b"], "FILE"),
         (&["--count", "2", &file], "--count"),
-        (&["-", "-"], "once"),
+        (&["-", "-"], "only once"),
         (&["--upload-window", "1MB", "-"], "multiple of 256KiB"),
         (&["--content-type", "html", &file], "text/csv"),
     ] {

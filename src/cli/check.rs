@@ -1,4 +1,4 @@
-//! `gcs-uploader check`: what a person would try before blaming the network, step by step.
+//! `gcs-uploader check`: a step-by-step check of credentials and bucket.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::gcs::{Client, NewObject, Object, Uploader as _};
 
 use super::logging::Logging;
 use super::storage::Storage;
-use super::{Failure, terminal};
+use super::{Failure, print_line};
 
-/// How long each step may take.
-const STEP: Duration = Duration::from_secs(30);
+/// Time limit for each step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Check the credentials and the bucket: each step with a tick, or with what went wrong
+/// Check the credentials and the bucket step by step, and print what is wrong
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]
@@ -33,8 +33,8 @@ impl Check {
         let endpoint = self.storage.endpoint()?;
         match self.steps(&bucket, &endpoint.to_string()) {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(what) => {
-                terminal::say(&format!("✗ {what}"));
+            Err(reason) => {
+                print_line(&format!("✗ {reason}"));
                 Ok(ExitCode::FAILURE)
             }
         }
@@ -42,7 +42,7 @@ impl Check {
 
     fn steps(&self, bucket: &str, endpoint: &str) -> Result<(), String> {
         match self.storage.emulator_host() {
-            Some(_) => passed(&format!("credentials: none, as {endpoint} is not Cloud Storage")),
+            Some(_) => passed(&format!("credentials: not needed for the emulator at {endpoint}")),
             None => {
                 let found = credentials::discover(&self.storage.credential_settings());
                 passed(&format!("credentials: {}", found.map_err(|error| error.to_string())?));
@@ -53,7 +53,7 @@ impl Check {
         })?;
         token(&*client.bucket().tokens)?;
         let object = self.create(&client)?;
-        passed(&format!("writable: {} was created in {bucket}", object.name));
+        passed(&format!("writable: created {} in {bucket}", object.name));
         read_back(&client, &object)?;
         clean_up(&client, &object);
         Ok(())
@@ -64,14 +64,14 @@ impl Check {
         let content_type = "application/octet-stream".into();
         let object = NewObject { name, content_type, metadata: Default::default() };
         let empty = RandomContent::new(Seed::new(0), 0);
-        let created = client.upload(&object, &empty, STEP, &());
+        let created = client.upload(&object, &empty, STEP_TIMEOUT, &());
         created.map(|uploaded| uploaded.object).map_err(|error| format!("not writable: {error}"))
     }
 }
 
 fn token(tokens: &dyn TokenSource) -> Result<(), String> {
-    match tokens.token(STEP) {
-        Ok(None) => passed("token: none is needed"),
+    match tokens.token(STEP_TIMEOUT) {
+        Ok(None) => passed("token: not needed"),
         Ok(Some(_)) => passed("token: obtained"),
         Err(error) => return Err(format!("token: {error}")),
     }
@@ -80,24 +80,24 @@ fn token(tokens: &dyn TokenSource) -> Result<(), String> {
 
 fn read_back(client: &Client, created: &Object) -> Result<(), String> {
     let empty = RandomContent::new(Seed::new(0), 0);
-    match client.bucket().get_metadata(&created.name, STEP) {
+    match client.bucket().get_metadata(&created.name, STEP_TIMEOUT) {
         Ok(Some(found)) if found == *created && found.crc32c == empty.crc32c() => {
-            passed("readable: it reads back as it was created");
+            passed("readable: the object reads back as it was created");
             Ok(())
         }
-        Ok(Some(found)) => Err(format!("not readable: it reads back as {found:?}")),
-        Ok(None) => Err("not readable: it was created, and is not there".to_owned()),
+        Ok(Some(found)) => Err(format!("not readable: the object reads back as {found:?}")),
+        Ok(None) => Err("not readable: the object was created, but does not exist".to_owned()),
         Err(error) => Err(format!(
-            "not readable: {error}; grant the identity storage.objects.get, or an upload whose last \
-             answer is lost cannot be told from a failed one"
+            "not readable: {error}; grant the identity storage.objects.get: without it, an upload \
+             whose last response is lost cannot be distinguished from a failed one"
         )),
     }
 }
 
-/// The least-privilege role may not delete: that is no fault.
+/// Deletes the object. The least-privilege role lacks that permission, which is not a failure.
 fn clean_up(client: &Client, object: &Object) {
-    match client.bucket().delete(&object.name, &object.generation, STEP) {
-        Ok(()) => passed("deleted: nothing is left behind"),
+    match client.bucket().delete(&object.name, &object.generation, STEP_TIMEOUT) {
+        Ok(()) => passed("deleted: no object remains"),
         Err(error) => {
             passed(&format!(
                 "not deletable, as it should be: {} is left behind ({error})",
@@ -107,6 +107,6 @@ fn clean_up(client: &Client, object: &Object) {
     }
 }
 
-fn passed(what: &str) {
-    terminal::say(&format!("✓ {what}"));
+fn passed(step: &str) {
+    print_line(&format!("✓ {step}"));
 }

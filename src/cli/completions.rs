@@ -1,16 +1,16 @@
-//! `gcs-uploader completions`: lets a shell complete the command line.
+//! `gcs-uploader completions`: shell completions.
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use clap_complete::shells;
 
-use super::{Failure, command, terminal};
+use super::{Failure, command, print_line};
 
-/// Print what a shell needs to complete the command line: source <(gcs-uploader completions bash)
+/// Print the completion script for a shell: source <(gcs-uploader completions bash)
 #[derive(Args)]
 pub(super) struct Completions {
-    /// The shell that asks
+    /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
@@ -33,13 +33,13 @@ impl Completions {
             Shell::Fish => clap_complete::generate(shells::Fish, &mut command, name, &mut script),
         }
         let script = String::from_utf8_lossy(&script);
-        terminal::say(consistent(&script).trim_end());
+        print_line(consistent(&script).trim_end());
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The script for bash calls this command by two names where it looks for what a subcommand takes,
-/// because there is a dash in it, and would complete nothing behind one (clap_complete 4.6.11).
+/// Works around a defect of clap_complete 4.6.11: because the command's name contains a dash, the
+/// script for bash uses two different names for it, and would complete nothing after a subcommand.
 fn consistent(script: &str) -> String {
     script.replace("gcs__subcmd__uploader", "gcs__uploader")
 }

@@ -1,4 +1,4 @@
-//! `gcs-uploader emulator`: the stand-in for Cloud Storage, alone.
+//! `gcs-uploader emulator`: the Cloud Storage emulator on its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use signal_hook::iterator::Signals;
 use crate::emulator::{Config, Emulator, StoreKind};
 
 use super::logging::Logging;
-use super::{Failure, settings, terminal};
+use super::{Failure, print_line, settings};
 
-/// Run the stand-in for Cloud Storage alone, for tests and for trying things out
+/// Run the Cloud Storage emulator on its own, for tests and trials
 #[derive(Args)]
 pub(super) struct RunEmulator {
-    /// The address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, env = "EMULATOR_ADDR", value_name = "ADDR:PORT", default_value = "127.0.0.1:4550")]
     listen: SocketAddr,
 
-    /// The folder that objects are kept in as files; without it they live in memory
+    /// Folder to keep objects in, as files; without it objects are kept in memory
     #[arg(long, env = "EMULATOR_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// A bucket to make at the start; may be given more than once
+    /// Bucket to create at the start; may be repeated
     #[arg(long, value_name = "NAME", value_parser = settings::bucket)]
     bucket: Vec<String>,
 
@@ -33,15 +33,16 @@ pub(super) struct RunEmulator {
 }
 
 impl RunEmulator {
-    /// Prints its URL as the first line, so that scripts can wait for it and read it.
+    /// Prints its URL as the first line, so that scripts can wait for it.
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         self.logging.start("info")?;
-        let mut signals = Signals::new([SIGINT, SIGTERM])
-            .map_err(|error| Failure::Runtime(format!("no signals can be heard: {error}")))?;
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| {
+            Failure::Runtime(format!("cannot install signal handlers: {error}"))
+        })?;
         let emulator = start(self.listen, self.dir, self.bucket)?;
-        terminal::say(&emulator.url());
-        terminal::say(&format!(
-            "This is not Cloud Storage. Use it with STORAGE_EMULATOR_HOST={}",
+        print_line(&emulator.url());
+        print_line(&format!(
+            "Emulator: objects are not stored in Cloud Storage. Use it with STORAGE_EMULATOR_HOST={}",
             emulator.url()
         ));
         signals.forever().next();
@@ -49,7 +50,7 @@ impl RunEmulator {
     }
 }
 
-/// Starts the stand-in, in memory or in a folder.
+/// Starts the emulator, in memory or in a folder.
 pub(super) fn start(
     listen: SocketAddr,
     dir: Option<PathBuf>,
@@ -57,5 +58,5 @@ pub(super) fn start(
 ) -> Result<Emulator, Failure> {
     let store = dir.map_or(StoreKind::Memory, StoreKind::Directory);
     Emulator::start(Config { listen, store, buckets })
-        .map_err(|error| Failure::Runtime(format!("the emulator cannot start: {error}")))
+        .map_err(|error| Failure::Runtime(format!("cannot start the emulator: {error}")))
 }

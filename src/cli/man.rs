@@ -1,4 +1,4 @@
-//! `gcs-uploader man`: the manual, from the same definitions as the help.
+//! `gcs-uploader man`: the manual, generated from the same definitions as the help.
 
 use std::fs;
 use std::io;
@@ -9,17 +9,17 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Failure, command, exit_status, terminal};
+use super::{Failure, command, print_line, usage};
 
 const SOURCE: &str = concat!("gcs-uploader ", env!("CARGO_PKG_VERSION"));
 
-/// As a word of roff: without the quotes, the next word would be taken for the date.
+/// Empty word in roff: without the quotes, roff would take the next word for the date.
 const UNDATED: &str = "\"\"";
 
-/// Write the manual's pages, one for each command, into a folder: man -l DIR/gcs-uploader.1
+/// Write a manual page for each command into a folder: man -l DIR/gcs-uploader.1
 #[derive(Args)]
 pub(super) struct WriteMan {
-    /// The folder; made where there is none
+    /// Folder to write to; created if it does not exist
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -35,13 +35,13 @@ impl WriteMan {
     }
 }
 
-/// The pages of a command and of all below it; says where each is.
+/// Writes the pages of a command and its subcommands, and prints the path of each.
 fn write(command: &Command, dir: &Path) -> io::Result<()> {
     let man = Man::new(command.clone()).date(UNDATED).source(SOURCE);
     let path = dir.join(man.get_filename());
     fs::write(&path, page(&man, command)?)?;
-    terminal::say(&path.display().to_string());
-    command.get_subcommands().try_for_each(|below| write(below, dir))
+    print_line(&path.display().to_string());
+    command.get_subcommands().try_for_each(|subcommand| write(subcommand, dir))
 }
 
 fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
@@ -61,7 +61,7 @@ fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
 fn exit_status() -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);
-    for (status, meaning) in exit_status::MEANINGS {
+    for (status, meaning) in usage::EXIT_STATUSES {
         section.control("TP", []).text([roman(status.to_string())]).text([roman(meaning)]);
     }
     section

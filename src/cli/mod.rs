@@ -1,11 +1,11 @@
-//! Commands, flags and their environment variables: the one place that reads the environment, and
-//! the one that speaks to the person at the terminal.
+//! Command line: commands, flags and their environment variables.
+//!
+//! Only this module reads the environment and writes to the terminal.
 
 mod check;
 mod completions;
 #[cfg(feature = "emulator")]
 mod emulator;
-mod exit_status;
 mod logging;
 mod man;
 mod progress;
@@ -14,19 +14,19 @@ mod settings;
 mod stdin;
 mod stop;
 mod storage;
-mod terminal;
 mod token;
 mod upload;
 mod usage;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Puts files into a Google Cloud Storage bucket; either they are there, once and whole, or you are
-/// told why not.
+/// Uploads files to a Google Cloud Storage bucket; each upload either completes exactly once or fails
+/// with a reason.
 #[derive(Parser)]
-#[command(name = "gcs-uploader", version, max_term_width = 100, after_help = exit_status::help())]
+#[command(name = "gcs-uploader", version, max_term_width = 100, after_help = usage::exit_status_help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,13 +44,13 @@ enum Command {
     Emulator(emulator::RunEmulator),
 }
 
-/// Parses the command line and runs the command it names.
+/// Parses the command line and runs its command.
 ///
-/// The exit status is one of those that the help names.
+/// The help lists the exit statuses.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::refuse(&error),
+        Err(error) => return usage::report(&error),
     };
     let outcome = match cli.command {
         Command::Serve(serve) => serve.run(),
@@ -62,31 +62,42 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => emulator.run(),
     };
-    outcome.unwrap_or_else(|failure| failure.tell())
+    outcome.unwrap_or_else(|failure| failure.report())
 }
 
-/// All that the command line may say: what the help, the completions and the manual are made from.
+/// Definition of the command line, from which help, completions and manual are generated.
 fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Why a command could not be carried out.
+/// Failure of a command, with its message.
 enum Failure {
-    /// A setting makes no sense.
+    /// Invalid setting; nothing was started.
     Setting(String),
-    /// Something went wrong outside.
+    /// Failure at run time.
     Runtime(String),
 }
 
 impl Failure {
-    fn tell(self) -> ExitCode {
+    /// Prints the message and returns the exit status.
+    fn report(self) -> ExitCode {
         let (text, code) = match self {
             Self::Setting(text) => (text, 2),
             Self::Runtime(text) => (text, 1),
         };
-        terminal::complain(&text);
+        print_error(&text);
         ExitCode::from(code)
     }
+}
+
+/// Prints a result to standard output, and ignores a reader that has gone away.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Prints an error to standard error.
+fn print_error(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "gcs-uploader: {line}");
 }
 
 #[cfg(test)]
@@ -94,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_consistent() {
         command().debug_assert();
     }
 }

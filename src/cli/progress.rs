@@ -1,4 +1,4 @@
-//! How far an upload has come, for the person at the terminal.
+//! Progress of an upload on the terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -7,17 +7,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::gcs::{Cause, Observer};
 
-/// A progress bar on a terminal, and nothing elsewhere.
+/// Progress bar; hidden if standard error is not a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// A bar for `size` bytes; where nobody knows how many there will be, a count.
+    /// Creates a bar for `size` bytes, or a byte counter if the size is unknown.
     pub(super) fn new(name: &str, size: Option<u64>) -> Self {
-        let target = match io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(size, target);
         let template = match size {
@@ -34,7 +35,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// Takes it off the terminal.
+    /// Removes the bar from the terminal.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -50,7 +51,7 @@ impl Observer for Progress {
     }
 
     fn retrying(&self, cause: Cause, wait: Duration) {
-        self.bar.set_message(format!("({cause}: again in {:.1} s)", wait.as_secs_f64()));
+        self.bar.set_message(format!("({cause}: retrying in {:.1} s)", wait.as_secs_f64()));
     }
 
     fn resuming(&self, _cause: Cause, offset: u64) {

@@ -24,7 +24,7 @@ use super::{Failure, settings};
 /// /metrics
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(
         long = "listen",
         env = "LISTEN_ADDR",
@@ -33,16 +33,17 @@ pub(super) struct Serve {
     )]
     listen: SocketAddr,
 
-    /// An address of its own for GET /metrics, which then is at no other; port 0 takes a free one
+    /// Serve GET /metrics on this address only, which also answers GET /api/health and /api/ready;
+    /// port 0 picks a free port
     #[arg(long = "metrics-listen", env = "METRICS_ADDR", value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
 
-    /// The file that names who may upload, by the SHA-256 of a token each, as `gcs-uploader token
-    /// new` prints it; read again when it changes; without it, everybody may
+    /// File with the SHA-256 of each accepted token (see `gcs-uploader token new`); reloaded when it
+    /// changes. Without it, anyone can upload
     #[arg(long, env = "API_TOKENS_FILE", value_name = "FILE")]
     api_tokens_file: Option<PathBuf>,
 
-    /// How many uploads run at a time
+    /// Number of uploads that run at the same time
     #[arg(
         long,
         env = "WORKERS",
@@ -52,7 +53,7 @@ pub(super) struct Serve {
     )]
     workers: NonZeroUsize,
 
-    /// How many uploads may wait for a worker; what comes beyond is answered 503 at once
+    /// Number of uploads that may wait for a worker; further ones get 503 at once
     #[arg(
         long,
         env = "QUEUE_DEPTH",
@@ -62,8 +63,8 @@ pub(super) struct Serve {
     )]
     queue_depth: usize,
 
-    /// How many sessions are opened ahead of uploads, which then cost one round trip to Cloud Storage
-    /// and not two; each that nobody uses costs it a request; 0 opens none
+    /// Number of upload sessions to open in advance (0: none); saves one round trip per upload, costs
+    /// one request per unused session
     #[arg(
         long,
         env = "READY_SESSIONS",
@@ -73,7 +74,7 @@ pub(super) struct Serve {
     )]
     ready_sessions: usize,
 
-    /// How many clients may be connected at a time; each costs a thread and a descriptor
+    /// Maximum number of client connections; each uses a thread and a file descriptor
     #[arg(
         long,
         env = "MAX_CONNECTIONS",
@@ -83,7 +84,7 @@ pub(super) struct Serve {
     )]
     max_connections: NonZeroUsize,
 
-    /// How large an uploaded file is when the request names no size (64KiB, 1MiB, 5GB)
+    /// Size of a random file if the request does not specify one (64KiB, 1MiB, 5GB)
     #[arg(
         long,
         env = "UPLOAD_SIZE",
@@ -93,7 +94,7 @@ pub(super) struct Serve {
     )]
     upload_size: ByteSize,
 
-    /// How large a file a request may ask for, or bring
+    /// Maximum size of an uploaded file
     #[arg(
         long,
         env = "MAX_UPLOAD_SIZE",
@@ -103,12 +104,12 @@ pub(super) struct Serve {
     )]
     max_upload_size: ByteSize,
 
-    /// How much of a client's file is kept in memory until Cloud Storage has it, a multiple of 256KiB;
-    /// as many workers as upload clients' files at a time use as many times that
+    /// Memory for the part of a client's file that Cloud Storage has not acknowledged yet, a multiple
+    /// of 256KiB. Total memory: up to WORKERS times this
     #[arg(long, env = "UPLOAD_WINDOW", value_name = "SIZE", default_value = "8MiB")]
     upload_window: Window,
 
-    /// How long one upload may take, all retries included (40s, 5m)
+    /// Time limit for one upload, including all retries (40s, 5m)
     #[arg(
         long,
         env = "UPLOAD_TIMEOUT",
@@ -118,7 +119,7 @@ pub(super) struct Serve {
     )]
     upload_timeout: Duration,
 
-    /// How long uploads may go on after SIGTERM or SIGINT before they are cancelled
+    /// Time that running uploads have to finish after SIGTERM or SIGINT before they are cancelled
     #[arg(
         long,
         env = "DRAIN_TIMEOUT",
@@ -128,7 +129,7 @@ pub(super) struct Serve {
     )]
     drain_timeout: Duration,
 
-    /// Store in the embedded stand-in, which is not Cloud Storage: in memory, or as files in DIR
+    /// Use the embedded emulator instead of Cloud Storage: in memory, or with files in DIR
     #[cfg(feature = "emulator")]
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     emulator: Option<Option<std::path::PathBuf>>,
@@ -157,7 +158,7 @@ impl Serve {
         };
         if let Some(host) = self.storage.emulator_host() {
             return Err(Failure::Setting(format!(
-                "STORAGE_EMULATOR_HOST ({host}) and --emulator exclude each other: choose one"
+                "STORAGE_EMULATOR_HOST ({host}) and --emulator cannot be combined: choose one"
             )));
         }
         let bucket = self.storage.bucket.get_or_insert_with(|| "demo-bucket".to_owned()).clone();
@@ -166,34 +167,34 @@ impl Serve {
         let free_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let emulator = super::emulator::start(free_port, dir.clone(), vec![bucket.clone()])?;
         self.storage.storage_emulator_host = Some(emulator.url());
-        self.introduce(dir.as_deref(), &bucket, &emulator.url());
+        self.print_banner(dir.as_deref(), &bucket, &emulator.url());
         self.serve()
     }
 
-    /// Says what this is, and what to try.
+    /// Prints that this is an emulator, and commands to try.
     #[cfg(feature = "emulator")]
-    fn introduce(&self, dir: Option<&std::path::Path>, bucket: &str, url: &str) {
+    fn print_banner(&self, dir: Option<&std::path::Path>, bucket: &str, url: &str) {
         let place = match dir {
             Some(dir) => format!("as files in {}", dir.display()),
-            None => "in memory, until this process ends".to_owned(),
+            None => "in memory and lost on exit".to_owned(),
         };
         let port = self.listen.port();
-        super::terminal::say(&format!(
-            "This is not Cloud Storage: objects are kept {place}.\n\
-             Try, in another terminal:\n\
+        super::print_line(&format!(
+            "Emulator: objects are kept {place}. Open http://localhost:{port}\n\
+             Or try, in another terminal:\n\
              \n    curl -X POST http://localhost:{port}/api/upload-random\
              \n    curl {url}/storage/v1/b/{bucket}/o\n"
         ));
     }
 
-    /// What no single setting can tell by itself.
+    /// Checks what depends on several settings.
     fn check(&self) -> Result<(), Failure> {
         self.storage.bucket()?;
         self.storage.endpoint()?;
         if self.upload_size > self.max_upload_size {
             return Err(Failure::Setting(format!(
-                "UPLOAD_SIZE (--upload-size) is {} and MAX_UPLOAD_SIZE (--max-upload-size) {}: write \
-                 a default that is allowed",
+                "UPLOAD_SIZE (--upload-size) is {}, but MAX_UPLOAD_SIZE (--max-upload-size) is {}: \
+                 lower the first or raise the second",
                 self.upload_size, self.max_upload_size,
             )));
         }
@@ -254,8 +255,9 @@ impl Serve {
         };
         let server = Server::bind(config, Arc::new(client), metrics)
             .map_err(|error| Failure::Runtime(error.to_string()))?;
-        let stop = stop_on_signals()
-            .map_err(|error| Failure::Runtime(format!("no signals can be heard: {error}")))?;
+        let stop = stop_on_signals().map_err(|error| {
+            Failure::Runtime(format!("cannot install signal handlers: {error}"))
+        })?;
         server.run(&stop).map_err(|error| Failure::Runtime(error.to_string()))?;
         Ok(ExitCode::SUCCESS)
     }

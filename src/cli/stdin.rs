@@ -1,4 +1,4 @@
-//! Standard input as a source of bytes that come once.
+//! Standard input as a source that can be read only once.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _};
@@ -8,14 +8,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::content::Source;
 
-/// Standard input, read without a buffer of its own; a signal ends the wait for it.
+/// Unbuffered standard input; a signal ends the wait for it.
 pub(super) struct Stdin<'a> {
     input: File,
     wake: &'a PipeReader,
 }
 
 impl<'a> Stdin<'a> {
-    /// `wake` is at its end when nobody should wait any more.
+    /// Opens standard input. A read fails once `wake` is at end of file.
     pub(super) fn new(wake: &'a PipeReader) -> io::Result<Self> {
         Ok(Self { input: File::from(io::stdin().as_fd().try_clone_to_owned()?), wake })
     }
@@ -27,11 +27,11 @@ impl Source for Stdin<'_> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut awaited =
+        let mut polled =
             [PollFd::new(&self.input, PollFlags::IN), PollFd::new(self.wake, PollFlags::IN)];
-        poll(&mut awaited, None)?;
-        if !awaited[1].revents().is_empty() {
-            return Err(io::Error::other("told to stop"));
+        poll(&mut polled, None)?;
+        if !polled[1].revents().is_empty() {
+            return Err(io::Error::other("interrupted by a signal"));
         }
         self.input.read(buffer)
     }

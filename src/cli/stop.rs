@@ -1,4 +1,4 @@
-//! What a signal does to uploads that run without a server.
+//! Signal handling of uploads without a server.
 
 use std::io::{self, PipeReader};
 use std::sync::Arc;
@@ -11,35 +11,38 @@ use crate::gcs::Uploader;
 
 use super::Failure;
 
-/// Whether a signal has come.
+/// Stop request by a signal.
 pub(super) struct Stop {
-    /// Set then.
-    pub(super) come: Arc<AtomicBool>,
-    /// At its end then: for whoever waits for a descriptor.
+    /// Set when a signal has arrived.
+    pub(super) requested: Arc<AtomicBool>,
+    /// At end of file when a signal has arrived, for `poll`.
     pub(super) wake: PipeReader,
 }
 
 impl Stop {
-    /// Lets a signal end the upload under way.
+    /// Installs signal handlers that interrupt the uploads of `client`.
     pub(super) fn on_signals(client: &Arc<dyn Uploader>) -> Result<Self, Failure> {
         let failure =
-            |error: io::Error| Failure::Runtime(format!("no signals can be heard: {error}"));
+            |error: io::Error| Failure::Runtime(format!("cannot install signal handlers: {error}"));
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failure)?;
         let (wake, waker) = io::pipe().map_err(failure)?;
-        let come = Arc::new(AtomicBool::new(false));
-        let (seen, client) = (come.clone(), client.clone());
-        let hear = move || {
+        let requested = Arc::new(AtomicBool::new(false));
+        let (flag, client) = (requested.clone(), client.clone());
+        let wait_for_signal = move || {
             if signals.forever().next().is_some() {
-                seen.store(true, Ordering::Relaxed);
+                flag.store(true, Ordering::Relaxed);
                 client.interrupt();
                 drop(waker);
             }
         };
-        std::thread::Builder::new().name("signals".into()).spawn(hear).map_err(failure)?;
-        Ok(Self { come, wake })
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(wait_for_signal)
+            .map_err(failure)?;
+        Ok(Self { requested, wake })
     }
 
-    pub(super) fn has_come(&self) -> bool {
-        self.come.load(Ordering::Relaxed)
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-//! The settings that say which Cloud Storage is meant and who asks, and the client made from them.
+//! Settings for Cloud Storage: bucket, endpoint and credentials; the client made from them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use crate::gcs::{Bucket, Client, Endpoint, Retry};
 
 use super::{Failure, settings};
 
-/// Which bucket, where, and as whom.
+/// Settings for Cloud Storage.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cloud Storage")]
 pub(super) struct Storage {
-    /// The bucket that objects are put into
+    /// Bucket to upload to
     #[arg(long, env = "GCS_BUCKET", value_name = "NAME", value_parser = settings::bucket)]
     pub(super) bucket: Option<String>,
 
-    /// What the name of every object begins with, such as reports/2026/
+    /// Prefix of all object names, such as reports/2026/
     #[arg(long, env = "OBJECT_PREFIX", value_name = "PREFIX", default_value = "")]
     pub(super) object_prefix: ObjectPrefix,
 
-    /// A stand-in for Cloud Storage to use in its place, as HOST:PORT or http://HOST:PORT; no
+    /// Cloud Storage emulator to use instead of Cloud Storage, as HOST:PORT or http://HOST:PORT; no
     /// credentials are sent to it
     #[arg(long, env = "STORAGE_EMULATOR_HOST", value_name = "URL")]
     pub(super) storage_emulator_host: Option<String>,
 
-    /// The file with the credentials: a service account's key, or what gcloud writes; without it,
-    /// those of gcloud's well-known file or of the metadata server
+    /// Credentials file: a service account key, or a file written by gcloud; without it, gcloud's
+    /// well-known file or the metadata server is used
     #[arg(
         long = "credentials",
         env = "GOOGLE_APPLICATION_CREDENTIALS",
@@ -42,24 +42,24 @@ pub(super) struct Storage {
     )]
     pub(super) credentials: Option<PathBuf>,
 
-    /// The metadata server that gives tokens on Google Cloud, as HOST or HOST:PORT [default:
+    /// Metadata server that provides tokens on Google Cloud, as HOST or HOST:PORT [default:
     /// metadata.google.internal]
     #[arg(long, env = "GCE_METADATA_HOST", value_name = "HOST")]
     pub(super) metadata_host: Option<String>,
 }
 
 impl Storage {
-    /// The bucket, which must be named: nothing is ever stored in a place that nobody chose.
+    /// Returns the bucket, which has no default: nothing is stored where nobody chose to.
     pub(super) fn bucket(&self) -> Result<String, Failure> {
         self.bucket.clone().ok_or_else(|| {
             Failure::Setting(
-                "GCS_BUCKET (--bucket) is missing: write the name of the bucket to put objects into"
+                "GCS_BUCKET (--bucket) is missing: set it to the name of the bucket to upload to"
                     .to_owned(),
             )
         })
     }
 
-    /// Where Cloud Storage is.
+    /// Returns the endpoint of Cloud Storage or of the emulator.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Failure> {
         match self.emulator_host() {
             None => Ok(Endpoint::google()),
@@ -71,12 +71,12 @@ impl Storage {
         }
     }
 
-    /// A stand-in's address. An empty variable is none, as Google's clients have it.
+    /// Returns the address of the emulator. An empty variable counts as unset, as in Google's clients.
     pub(super) fn emulator_host(&self) -> Option<&str> {
         self.storage_emulator_host.as_deref().filter(|host| !host.is_empty())
     }
 
-    /// Where credentials may be found.
+    /// Returns the settings for credential discovery.
     pub(super) fn credential_settings(&self) -> credentials::Settings {
         credentials::Settings {
             credentials_file: self.credentials.clone(),
@@ -86,12 +86,12 @@ impl Storage {
         }
     }
 
-    /// The client, with a connection for each of `uploads` at a time.
+    /// Creates a client that keeps a connection for each of `uploads` concurrent uploads.
     pub(super) fn client(&self, uploads: usize) -> Result<Client, Failure> {
         self.client_bucket(uploads).map(Client::new)
     }
 
-    /// The client's bucket, with this many connections that are kept.
+    /// Creates the client's bucket, which keeps up to `connections` idle connections.
     pub(super) fn client_bucket(&self, connections: usize) -> Result<Bucket, Failure> {
         Ok(Bucket {
             endpoint: self.endpoint()?,
@@ -103,7 +103,7 @@ impl Storage {
         })
     }
 
-    /// Credentials that are named must be such, before anything begins.
+    /// Checks the configured credentials before anything starts.
     pub(super) fn check_credentials(&self) -> Result<(), Failure> {
         if self.emulator_host().is_some() {
             return Ok(());
@@ -127,7 +127,7 @@ impl Storage {
     }
 }
 
-/// Where `gcloud auth application-default login` leaves credentials
+/// Path to which `gcloud auth application-default login` writes credentials
 /// (<https://docs.cloud.google.com/docs/authentication/application-default-credentials#personal>).
 fn well_known_file() -> Option<PathBuf> {
     let folder = match std::env::var_os("CLOUDSDK_CONFIG") {

@@ -1,4 +1,4 @@
-//! `gcs-uploader token`: makes the tokens that clients of the server show.
+//! `gcs-uploader token`: tokens for clients of the server.
 
 use std::process::ExitCode;
 
@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 
 use crate::server::auth::{Principal, Token};
 
-use super::{Failure, terminal};
+use super::{Failure, print_error, print_line};
 
-/// Make tokens for those who may upload
+/// Create tokens for clients
 #[derive(Args)]
 pub(super) struct Tokens {
     #[command(subcommand)]
@@ -20,10 +20,10 @@ enum Command {
     New(New),
 }
 
-/// Print a new token, and the line for API_TOKENS_FILE by which the server knows it
+/// Print a new token and its line for API_TOKENS_FILE
 #[derive(Args)]
 struct New {
-    /// Whose token it is: shown in the log and with every object that is uploaded with it
+    /// Name of the token; appears in the log and in the metadata of objects uploaded with it
     #[arg(value_name = "NAME")]
     name: Principal,
 }
@@ -32,12 +32,12 @@ impl Tokens {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Command::New(New { name }) = self.command;
         let token = Token::random();
-        terminal::complain(&format!(
-            "the first line is the token: give it to {name}, it is not shown again; the second goes \
-             into the file that API_TOKENS_FILE names"
+        print_error(&format!(
+            "the first line is the token for {name}, which is not shown again; add the second line to \
+             the file that API_TOKENS_FILE names"
         ));
-        terminal::say(token.reveal());
-        terminal::say(&format!("{} {name}", token.fingerprint()));
+        print_line(token.reveal());
+        print_line(&format!("{} {name}", token.fingerprint()));
         Ok(ExitCode::SUCCESS)
     }
 }

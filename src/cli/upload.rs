@@ -1,4 +1,4 @@
-//! `gcs-uploader upload`: the engine without the server.
+//! `gcs-uploader upload`: uploads without a server.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -18,38 +18,38 @@ use super::progress::Progress;
 use super::stdin::Stdin;
 use super::stop::Stop;
 use super::storage::Storage;
-use super::{Failure, settings, terminal};
+use super::{Failure, print_error, print_line, settings};
 
-/// What standard input is called.
+/// Name of standard input on the command line.
 const STDIN: &str = "-";
 
-/// Upload files, standard input or random bytes, without a server; one line of JSON for each object
-/// on standard output
+/// Upload files, standard input or random bytes without a server; prints one line of JSON per object
+/// to standard output
 #[derive(Args)]
 #[command(after_help = "\
 Exit status:
-  0    every object is in the bucket, once and whole
-  1    one at least is not: standard error says which and why; the others are there
-  2    the command line or a setting makes no sense: nothing was tried
-  130  a signal cut it short: what standard output names is there")]
+  0    every object is stored, complete and exactly once
+  1    at least one upload failed; standard error has the reason, standard output the stored objects
+  2    invalid option or setting; nothing was started
+  130  interrupted by a signal; standard output lists the objects that are stored")]
 pub(super) struct Upload {
-    /// What to upload; - is standard input. Without any, random files are made
+    /// Files to upload; - is standard input. Without FILE, random files are uploaded
     ///
-    /// An object is named as its file, without the folders, after OBJECT_PREFIX. One that exists
-    /// already is never overwritten: a file that is there byte for byte counts as uploaded, any
-    /// other one fails.
+    /// The object name is OBJECT_PREFIX plus the file name without its folders. An existing object is
+    /// never overwritten: a file that is already stored with the same content counts as uploaded,
+    /// any other one fails.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The object's name, after OBJECT_PREFIX, in the place of its file's; for one FILE
+    /// Object name after OBJECT_PREFIX, instead of the file name; for a single FILE
     #[arg(long, value_name = "NAME", requires = "files")]
     name: Option<String>,
 
-    /// Put a UUID into each name, so that it is not taken
+    /// Add a UUID to each name, so that it is unique
     #[arg(long, requires = "files")]
     unique: bool,
 
-    /// The objects' media type [default: the one that a name's extension stands for, else
+    /// Media type of the objects [default: guessed from the name's extension, else
     /// application/octet-stream]
     #[arg(
         long,
@@ -59,11 +59,12 @@ pub(super) struct Upload {
     )]
     content_type: Option<String>,
 
-    /// How much of standard input is kept until Cloud Storage has it: a multiple of 256KiB
+    /// Memory for the part of standard input that Cloud Storage has not acknowledged yet, a multiple
+    /// of 256KiB
     #[arg(long, env = "UPLOAD_WINDOW", value_name = "SIZE", default_value = "8MiB")]
     upload_window: Window,
 
-    /// How large each random file is: bytes, or a number with a unit (64KiB, 1MiB, 5GB)
+    /// Size of each random file: bytes, or a number with a unit (64KiB, 1MiB, 5GB)
     #[arg(
         long,
         env = "UPLOAD_SIZE",
@@ -73,12 +74,12 @@ pub(super) struct Upload {
     )]
     size: ByteSize,
 
-    /// How many random files, one after another
+    /// Number of random files, uploaded one after another
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "files")]
     count: u32,
 
-    /// How long one upload may take, all retries included (40s, 5m); of standard input, how long
-    /// each part of a window may take to come, and to be sent
+    /// Time limit for one upload, including all retries (40s, 5m); for standard input, the limit for
+    /// reading each window and for sending it
     #[arg(
         long,
         env = "UPLOAD_TIMEOUT",
@@ -95,17 +96,24 @@ pub(super) struct Upload {
     logging: Logging,
 }
 
-/// Why an object is not there.
-struct Miss {
-    text: String,
-    /// Whether the next one may fare better.
-    go_on: bool,
+/// Failure of one upload.
+struct UploadFailure {
+    message: String,
+    /// Set if the failure does not affect the uploads that follow.
+    can_continue: bool,
 }
 
-impl Miss {
-    /// Of what is to be uploaded, and not of the bucket.
-    fn of(what: &str, why: impl std::fmt::Display) -> Self {
-        Self { text: format!("{what}: {why}"), go_on: true }
+impl UploadFailure {
+    /// Creates the failure of a source, which does not affect other uploads.
+    fn of_source(source: &str, reason: impl std::fmt::Display) -> Self {
+        Self { message: format!("{source}: {reason}"), can_continue: true }
+    }
+
+    /// Creates the failure of an upload. Another object may have a free name and readable bytes, so
+    /// a conflict or a failed source does not affect other uploads.
+    fn of_upload(source: &str, error: &UploadError) -> Self {
+        let can_continue = matches!(error.kind, ErrorKind::Conflict | ErrorKind::Source);
+        Self { message: format!("{source}: {}", message(error)), can_continue }
     }
 }
 
@@ -115,30 +123,31 @@ impl Upload {
         self.check()?;
         let client: Arc<dyn Uploader> = Arc::new(self.storage.client(1)?);
         let run = Run { upload: &self, stop: Stop::on_signals(&client)?, client };
-        let all_there = match self.files.is_empty() {
-            true => run.all((0..self.count).map(|_| ()), |()| run.random()),
-            false => run.all(&self.files, |file| match file.as_os_str() == STDIN {
-                true => run.stdin(),
-                false => run.file(file),
-            }),
+        let all_stored = if self.files.is_empty() {
+            run.all((0..self.count).map(|_| ()), |()| run.random())
+        } else {
+            let upload = |file: &PathBuf| if is_stdin(file) { run.stdin() } else { run.file(file) };
+            run.all(&self.files, upload)
         };
-        Ok(match (all_there, run.stop.has_come()) {
-            (true, _) => ExitCode::SUCCESS,
-            (false, false) => ExitCode::from(1),
-            (false, true) => ExitCode::from(130),
+        Ok(if all_stored {
+            ExitCode::SUCCESS
+        } else if run.stop.is_requested() {
+            ExitCode::from(130)
+        } else {
+            ExitCode::from(1)
         })
     }
 
-    /// Refuses what makes no sense before anything is uploaded.
+    /// Checks the arguments before anything is uploaded.
     fn check(&self) -> Result<(), Failure> {
         self.storage.bucket()?;
         self.storage.check_credentials()?;
         let setting = |text: &str| Err(Failure::Setting(text.to_owned()));
         if self.name.is_some() && self.files.len() > 1 {
-            return setting("--name is the name of one object: give one FILE with it");
+            return setting("--name names a single object: give one FILE");
         }
-        if self.files.iter().filter(|file| file.as_os_str() == STDIN).count() > 1 {
-            return setting("-, standard input, can be uploaded once");
+        if self.files.iter().filter(|file| is_stdin(file)).count() > 1 {
+            return setting("standard input (-) can be uploaded only once");
         }
         match &self.name {
             Some(name) => match self.object_name(name) {
@@ -151,10 +160,7 @@ impl Upload {
 
     fn object_name(&self, name: &str) -> Result<String, ClientNameError> {
         let prefix = &self.storage.object_prefix;
-        match self.unique {
-            true => prefix.unique_client_name(name),
-            false => prefix.client_name(name),
-        }
+        if self.unique { prefix.unique_client_name(name) } else { prefix.client_name(name) }
     }
 
     fn object(&self, name: String, metadata: Option<(&str, String)>) -> NewObject {
@@ -167,7 +173,7 @@ impl Upload {
     }
 }
 
-/// The command under way.
+/// Running command.
 struct Run<'a> {
     upload: &'a Upload,
     client: Arc<dyn Uploader>,
@@ -175,74 +181,81 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One after the other; `true` when all are there.
+    /// Uploads the items one after the other. Returns `true` if all are stored.
     fn all<T>(
         &self,
         items: impl IntoIterator<Item = T>,
-        one: impl Fn(T) -> Result<Value, Miss>,
+        upload: impl Fn(T) -> Result<Value, UploadFailure>,
     ) -> bool {
-        let mut all_there = true;
+        let mut all_stored = true;
         for item in items {
-            match one(item) {
-                Ok(line) => terminal::say(&line.to_string()),
-                Err(miss) => {
-                    terminal::complain(&miss.text);
-                    all_there = false;
-                    if !miss.go_on || self.stop.has_come() {
+            match upload(item) {
+                Ok(line) => print_line(&line.to_string()),
+                Err(failure) => {
+                    print_error(&failure.message);
+                    all_stored = false;
+                    if !failure.can_continue || self.stop.is_requested() {
                         break;
                     }
                 }
             }
         }
-        all_there
+        all_stored
     }
 
-    fn random(&self) -> Result<Value, Miss> {
+    fn random(&self) -> Result<Value, UploadFailure> {
         let content = RandomContent::new(Seed::draw(), self.upload.size.as_u64());
         let seed = content.seed().to_string();
         let name = self.upload.storage.object_prefix.random_name();
         let object = self.upload.object(name, Some(("seed", seed.clone())));
-        let uploaded = self.content(&object, &content).map_err(|e| miss(&object.name, &e))?;
+        let uploaded = self
+            .content(&object, &content)
+            .map_err(|error| UploadFailure::of_upload(&object.name, &error))?;
         Ok(line(&uploaded, Some(("seed", seed))))
     }
 
-    fn file(&self, path: &Path) -> Result<Value, Miss> {
+    fn file(&self, path: &Path) -> Result<Value, UploadFailure> {
         let shown = path.display().to_string();
-        let name = self.file_name(path).map_err(|why| Miss::of(&shown, why))?;
-        let (file, before) = open(path).map_err(|error| Miss::of(&shown, error))?;
-        let content = FileContent::new(file, &self.stop.come);
-        let content = content.map_err(|error| Miss::of(&shown, error))?;
+        let failed = |reason: &dyn std::fmt::Display| UploadFailure::of_source(&shown, reason);
+        let name = self.file_name(path).map_err(|reason| failed(&reason))?;
+        let (file, before) = open(path).map_err(|error| failed(&error))?;
+        let content = FileContent::new(file, &self.stop.requested);
+        let content = content.map_err(|error| failed(&error))?;
         let object = self.upload.object(name, None);
         match self.content(&object, &content) {
             Ok(uploaded) => Ok(line(&uploaded, Some(("file", shown)))),
-            Err(error) if is_changed(content.file(), before) => Err(Miss::of(
-                &shown,
-                format!("{}; the file was changed meanwhile: upload it again", told(&error)),
-            )),
-            Err(error) => Err(miss(&shown, &error)),
+            Err(error) if is_changed(content.file(), before) => {
+                let message = message(&error);
+                Err(failed(&format!("{message}; the file changed meanwhile: upload it again")))
+            }
+            Err(error) => Err(UploadFailure::of_upload(&shown, &error)),
         }
     }
 
-    /// The name of a file's object.
+    /// Returns the object name for a file.
     fn file_name(&self, path: &Path) -> Result<String, String> {
         let name = match &self.upload.name {
             Some(name) => name,
             None => path
                 .file_name()
                 .and_then(|name| name.to_str())
-                .ok_or("it has no name in UTF-8: write one with --name")?,
+                .ok_or("the file name is not valid UTF-8: set a name with --name")?,
         };
-        let why = |error| format!("the name {error}; write another with --name");
-        self.upload.object_name(name).map_err(why)
+        let explain = |error| format!("the name {error}; set another with --name");
+        self.upload.object_name(name).map_err(explain)
     }
 
-    fn stdin(&self) -> Result<Value, Miss> {
+    fn stdin(&self) -> Result<Value, UploadFailure> {
         let shown = "standard input";
         let name = match &self.upload.name {
-            Some(name) => self.upload.object_name(name).map_err(|error| Miss::of(shown, error))?,
+            Some(name) => self
+                .upload
+                .object_name(name)
+                .map_err(|error| UploadFailure::of_source(shown, error))?,
             None => self.upload.storage.object_prefix.random_name(),
         };
-        let mut source = Stdin::new(&self.stop.wake).map_err(|error| Miss::of(shown, error))?;
+        let mut source =
+            Stdin::new(&self.stop.wake).map_err(|error| UploadFailure::of_source(shown, error))?;
         let object = self.upload.object(name, None);
         let progress = Progress::new(&object.name, None);
         let outcome = self.client.upload_stream(
@@ -253,7 +266,7 @@ impl Run<'_> {
             &progress,
         );
         progress.clear();
-        let uploaded = outcome.map_err(|error| miss(shown, &error))?;
+        let uploaded = outcome.map_err(|error| UploadFailure::of_upload(shown, &error))?;
         Ok(line(&uploaded, None))
     }
 
@@ -266,16 +279,17 @@ impl Run<'_> {
     }
 }
 
-/// A file, and when it was last changed. Anything but a file has no bytes that could be read again.
+/// Opens a regular file and returns its state. Other kinds of files cannot be read again from an
+/// offset.
 fn open(path: &Path) -> io::Result<(File, Option<(u64, SystemTime)>)> {
-    // Opening a pipe would wait for its writer.
+    // Opening a named pipe would wait for its writer.
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() {
-        return Err(io::Error::other("it is a directory: name the files in it"));
+        return Err(io::Error::other("this is a directory: name the files in it"));
     }
     if !kind.is_file() {
-        let what = "it is no file: let standard input read it, and upload -";
-        return Err(io::Error::other(what));
+        let message = "not a regular file: redirect it to standard input and upload -";
+        return Err(io::Error::other(message));
     }
     let file = File::open(path)?;
     let state = file.metadata().ok().and_then(state);
@@ -290,26 +304,21 @@ fn is_changed(file: &File, before: Option<(u64, SystemTime)>) -> bool {
     file.metadata().ok().and_then(state) != before
 }
 
-fn miss(what: &str, error: &UploadError) -> Miss {
-    // Another object may have a name that is free, and bytes that can be read.
-    let go_on = matches!(error.kind, ErrorKind::Conflict | ErrorKind::Source);
-    Miss { text: format!("{what}: {}", told(error)), go_on }
-}
-
-fn told(error: &UploadError) -> String {
-    let left = match error.absent {
-        true => "no object was left behind",
-        false => "look whether it is there",
-    };
-    match error.kind {
-        ErrorKind::Conflict => {
-            format!("{error}; nothing was overwritten: --unique gives it a name of its own")
-        }
-        _ => format!("{error}; {left}"),
+/// Returns the message for a failed upload.
+fn message(error: &UploadError) -> String {
+    if error.kind == ErrorKind::Conflict {
+        return format!("{error}; nothing was overwritten: use --unique for a unique name");
     }
+    let object =
+        if error.absent { "no object was left behind" } else { "check whether the object exists" };
+    format!("{error}; {object}")
 }
 
-/// What is printed of an object; `origin` says what it was made from.
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == STDIN
+}
+
+/// Returns the line for a stored object. `origin` is the file or the seed that it was made from.
 fn line(uploaded: &Uploaded, origin: Option<(&str, String)>) -> Value {
     let object = &uploaded.object;
     let mut line = json!({

@@ -1,24 +1,42 @@
-//! One clear line for a command line or an environment that makes no sense.
+//! Usage errors, one line each, and the exit statuses.
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{command, terminal};
+use super::{command, print_error};
 
-/// Tells why, and returns the exit status: 2, or 0 where help or the version was asked for.
-pub(super) fn refuse(error: &clap::Error) -> ExitCode {
+/// Exit statuses with their meanings, for the help and the manual.
+pub(super) const EXIT_STATUSES: [(u8, &str); 4] = [
+    (0, "success, including a clean shutdown"),
+    (1, "failure; standard error has the reason"),
+    (2, "invalid option or setting; nothing was started"),
+    (130, "an upload was interrupted by a signal"),
+];
+
+/// Formats the exit statuses for the end of the help.
+pub(super) fn exit_status_help() -> String {
+    EXIT_STATUSES.iter().fold("Exit status:".to_owned(), |mut text, (status, meaning)| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {status:<4} {meaning}");
+        text
+    })
+}
+
+/// Prints a usage error, or the requested help or version. Returns the exit status.
+pub(super) fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // What is lost when nobody reads it was only help.
+            // A reader that has gone away loses only the help.
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
         _ => {
-            terminal::complain(&explain(error));
+            print_error(&explain(error));
             ExitCode::from(2)
         }
     }
@@ -32,9 +50,9 @@ fn explain(error: &clap::Error) -> String {
             let setting = setting(&argument);
             let valid = context(error, ContextKind::ValidValue)
                 .filter(|valid| !valid.is_empty())
-                .map(|valid| format!("{value:?} is none of {valid}"));
-            let why = valid.or_else(|| error.source().map(ToString::to_string));
-            format!("{setting}: {}", why.unwrap_or_else(|| format!("{value:?} makes no sense")))
+                .map(|valid| format!("invalid value {value:?}: use one of {valid}"));
+            let reason = valid.or_else(|| error.source().map(ToString::to_string));
+            format!("{setting}: {}", reason.unwrap_or_else(|| invalid(&value)))
         }
         (ErrorKind::MissingRequiredArgument, Some(arguments), _) => {
             format!("{} is missing", setting(&arguments))
@@ -47,6 +65,14 @@ fn explain(error: &clap::Error) -> String {
     }
 }
 
+fn invalid(value: &str) -> String {
+    if value.is_empty() {
+        "the value must not be empty".to_owned()
+    } else {
+        format!("invalid value {value:?}")
+    }
+}
+
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
@@ -55,7 +81,7 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// A setting by both its names: `UPLOAD_SIZE (--upload-size)`.
+/// Returns both names of a setting: `UPLOAD_SIZE (--upload-size)`.
 fn setting(argument: &str) -> String {
     let flag = argument.split([' ', '=', '[']).next().unwrap_or(argument);
     let long = flag.trim_start_matches("--");

@@ -1,5 +1,5 @@
-// The page in a real browser, on a real server: what a person does with it, and what a browser and a
-// screen reader hold it to.
+// Tests of the page in a real browser and on a real server: its use by a person, its security policy
+// and its accessibility.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -16,9 +16,9 @@ before(async () => {
 });
 after(() => browser.close());
 
-const finished = (page) => page.getByRole("list", { name: /^Finished lately/ }).getByRole("listitem");
-const fromHere = (page) => page.getByRole("list", { name: "From this page" }).getByRole("listitem");
-const inFlight = (page) => page.getByRole("list", { name: /^In flight/ }).getByRole("listitem");
+const finished = (page) => page.getByRole("list", { name: /^Recent uploads/ }).getByRole("listitem");
+const yours = (page) => page.getByRole("list", { name: "Your uploads" }).getByRole("listitem");
+const inFlight = (page) => page.getByRole("list", { name: /^In progress/ }).getByRole("listitem");
 const bars = (page) => page.locator("#chart .bytes").evaluateAll((all) => all.map((bar) => Number(bar.getAttribute("height"))));
 
 async function uploadRandom(page, size) {
@@ -26,28 +26,28 @@ async function uploadRandom(page, size) {
   await page.getByRole("button", { name: "Upload", exact: true }).click();
 }
 
-/** What has these words in it, once it has. */
+/** Waits until an element has each of these words. */
 async function says(where, ...words) {
   for (const word of words) await where.filter({ hasText: word }).first().waitFor();
 }
 
-test("it says what the server is and how it stands", async (t) => {
+test("page shows version, bucket, endpoint and state of the server", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await says(it.page.locator("#status"), "ready");
-  const { server: about } = await server.ask("/api/uploads");
-  await says(it.page.locator("#about"), `version ${about.version}`, "gs://demo-bucket", `a stand-in at ${about.endpoint}`);
+  const { server: about } = await server.get("/api/uploads");
+  await says(it.page.locator("#about"), `version ${about.version}`, "gs://demo-bucket", `emulator at ${about.endpoint}`);
 });
 
-test("a random file is uploaded by the button, and shown with checksum and URI", async (t) => {
+test("upload button uploads a random file and shows its checksum and URI", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await uploadRandom(it.page, "300KiB");
-  await says(fromHere(it.page), "stored");
+  await says(yours(it.page), "stored");
   await says(finished(it.page), "stored");
-  const { finished: [upload] } = await server.ask("/api/uploads");
+  const { finished: [upload] } = await server.get("/api/uploads");
   assert.equal(upload.size, 300 * 1024);
-  for (const list of [fromHere(it.page), finished(it.page)]) {
+  for (const list of [yours(it.page), finished(it.page)]) {
     await says(list, upload.result.crc32c, upload.result.uri);
   }
   await says(it.page.locator("#news"), "Random file of 300KiB is stored");
@@ -58,7 +58,7 @@ test("checksum and URI can be copied", async (t) => {
   const it = await open(t, browser, server);
   await uploadRandom(it.page, "1KiB");
   await says(finished(it.page), "stored");
-  const { finished: [{ result }] } = await server.ask("/api/uploads");
+  const { finished: [{ result }] } = await server.get("/api/uploads");
   for (const [button, copied] of [["checksum", result.crc32c], ["URI", result.uri]]) {
     await finished(it.page).getByRole("button", { name: `Copy the ${button} of ${result.name}` }).click();
     await says(it.page.locator("#news"), `Copied ${copied}`);
@@ -66,44 +66,44 @@ test("checksum and URI can be copied", async (t) => {
   }
 });
 
-test("a size that makes no sense is told in the API's words", async (t) => {
+test("invalid size is reported with the API's title and detail", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await uploadRandom(it.page, "banana");
   const refused = await fetch(`${server.url}/api/upload-random?size=banana`, { method: "POST" });
   const { title, detail } = await refused.json();
-  await says(fromHere(it.page), "failed", title, detail);
+  await says(yours(it.page), "failed", title, detail);
   await says(it.page.locator("#news"), `Random file of banana: ${title}. ${detail}`);
 });
 
-test("an upload that the store refuses is told in the API's words, here and to all who look", async (t) => {
+test("upload refused by the store is reported with the API's title and detail in both lists", async (t) => {
   const refusing = await store(t, refuse);
   const server = await serve(t, refusing.settings);
   const it = await open(t, browser, server);
   await uploadRandom(it.page, "1KiB");
-  await says(fromHere(it.page), "failed");
-  const { finished: [{ problem }] } = await server.ask("/api/uploads");
+  await says(yours(it.page), "failed");
+  const { finished: [{ problem }] } = await server.get("/api/uploads");
   assert.match(problem.detail, /not for you/);
-  await says(fromHere(it.page), problem.title, problem.detail, problem.requestId);
+  await says(yours(it.page), problem.title, problem.detail, problem.requestId);
   await says(finished(it.page), problem.title, problem.detail);
 });
 
-test("what is under way is shown as it goes", async (t) => {
+test("upload in progress is shown with its progress", async (t) => {
   const holding = await store(t, hold);
   const server = await serve(t, holding.settings);
   const it = await open(t, browser, server);
-  await says(it.page.locator("#flight-none"), "Nothing is under way.");
+  await says(it.page.locator("#flight-none"), "No uploads in progress.");
   await uploadRandom(it.page, "3MiB");
   await says(inFlight(it.page), "running", "3.0 MiB of 3.0 MiB sent");
   await says(it.page.locator("#flight-count"), "1");
-  const { inFlight: [upload] } = await server.ask("/api/uploads");
+  const { inFlight: [upload] } = await server.get("/api/uploads");
   await says(inFlight(it.page), upload.name);
   const bar = it.page.getByRole("progressbar", { name: `Progress of ${upload.name}` });
   assert.equal(await bar.evaluate((progress) => progress.value), 1);
-  await says(fromHere(it.page), "running", "3.0 MiB of 3.0 MiB sent");
+  await says(yours(it.page), "running", "3.0 MiB of 3.0 MiB sent");
 });
 
-test("a server that drains says so", async (t) => {
+test("draining server is shown as draining", async (t) => {
   const holding = await store(t, hold);
   const server = await serve(t, holding.settings);
   const it = await open(t, browser, server);
@@ -113,15 +113,15 @@ test("a server that drains says so", async (t) => {
   await says(it.page.locator("#status"), "draining: the server is shutting down");
 });
 
-test("a server that is gone is missed", async (t) => {
+test("stopped server is shown as not responding", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await says(it.page.locator("#status"), "ready");
   server.signal("SIGKILL");
-  await says(it.page.locator("#status"), "no answer from the server");
+  await says(it.page.locator("#status"), "no response from the server");
 });
 
-test("the chart grows with what is sent, and moves on", async (t) => {
+test("chart shows the bytes sent, and scrolls", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await says(it.page.locator("#counts"), "0 stored");
@@ -130,7 +130,7 @@ test("the chart grows with what is sent, and moves on", async (t) => {
   await says(it.page.locator("#counts"), "1 stored, 0 failed, 2.0 MiB sent");
   const tallest = async () => (await bars(it.page)).findIndex((height) => height > 0);
   const at = await tallest();
-  assert.ok(at >= 58, `${at} is no recent interval`);
+  assert.ok(at >= 58, `${at} is not a recent interval`);
   await it.page.waitForFunction(
     (before) => [...document.querySelectorAll("#chart .bytes")].findIndex((bar) => bar.getAttribute("height") > 0) < before,
     at,
@@ -138,21 +138,20 @@ test("the chart grows with what is sent, and moves on", async (t) => {
   assert.match(await it.page.getByRole("img").getAttribute("aria-label"), /1 stored, 0 failed, 2.0 MiB sent/);
 });
 
-test("where tokens are asked for, it asks for one and keeps it in the tab alone", async (t) => {
+test("page that requires a token asks for it and keeps it in the tab only", async (t) => {
   const file = tokens(t, { ci: "upload", old: "nothing" });
   const server = await serve(t, ["--emulator", ...file.settings]);
   const it = await open(t, browser, server);
   const { page } = it;
-  await page.getByRole("heading", { name: "Authentication required" }).waitFor();
-  const asked = await server.ask("/api/uploads");
-  await says(page.locator("#access-detail"), asked.detail);
+  await page.getByRole("heading", { name: "Enter your upload token" }).waitFor();
+  await says(page.locator("#access-detail"), "This server requires a token to upload files and to show uploads.");
   assert.equal(await page.locator("#content").isVisible(), false);
   await page.waitForFunction(() => document.activeElement.id === "token");
 
   for (const wrong of ["gcsu_wrong", file.secrets.old]) {
     await page.keyboard.type(wrong);
     await page.keyboard.press("Enter");
-    const { title, detail } = await server.ask("/api/uploads", { Authorization: `Bearer ${wrong}` });
+    const { title, detail } = await server.get("/api/uploads", { Authorization: `Bearer ${wrong}` });
     await says(page.locator("#access"), title, detail);
   }
 
@@ -166,22 +165,27 @@ test("where tokens are asked for, it asks for one and keeps it in the tab alone"
   await page.reload();
   await says(finished(page), "by ci");
 
-  await page.getByRole("button", { name: "Forget the token" }).click();
-  await page.getByRole("heading", { name: "Authentication required" }).waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Enter your upload token" }).waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 });
 
-test("a token that may only look is told so when it uploads", async (t) => {
+test("upload with a view token is refused with the API's title and detail", async (t) => {
   const file = tokens(t, { wall: "view" });
   const server = await serve(t, ["--emulator", ...file.settings]);
   const it = await open(t, browser, server);
   await it.page.getByLabel("Token", { exact: true }).fill(file.secrets.wall);
-  await it.page.getByRole("button", { name: "Use this token" }).click();
+  await it.page.getByRole("button", { name: "Sign in" }).click();
   await uploadRandom(it.page, "1KiB");
-  await says(fromHere(it.page), "Insufficient scope of the token", "The token of wall is known, but may not upload.");
+  const authorization = { Authorization: `Bearer ${file.secrets.wall}` };
+  const refused = await fetch(`${server.url}/api/upload-random`, { method: "POST", headers: authorization });
+  const { status, title, detail } = await refused.json();
+  assert.equal(status, 403);
+  assert.match(detail, /\bwall\b/);
+  await says(yours(it.page), title, detail);
 });
 
-test("all of it can be done with the keyboard", async (t) => {
+test("page can be used with the keyboard alone", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   const { page } = it;
@@ -202,7 +206,7 @@ test("all of it can be done with the keyboard", async (t) => {
   assert.equal((await chooser).isMultiple(), true);
 });
 
-test("who is on a button stays there while the lists change", async (t) => {
+test("focused button keeps the focus while the lists change", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await uploadRandom(it.page, "1KiB");
@@ -216,7 +220,7 @@ test("who is on a button stays there while the lists change", async (t) => {
   assert.equal(focused, name);
 });
 
-test("it asks for nothing while nobody looks, and at once when somebody does again", async (t) => {
+test("hidden page sends no requests, and polls at once when it is shown again", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   const turn = (hidden) =>
@@ -228,7 +232,7 @@ test("it asks for nothing while nobody looks, and at once when somebody does aga
   await turn(true);
   const before = it.requests.length;
   await fetch(`${server.url}/api/upload-random?size=1KiB`, { method: "POST" });
-  // Longer than it waits between two questions.
+  // Longer than the interval between two polls.
   await it.page.waitForTimeout(6000);
   assert.equal(it.requests.length, before);
   await turn(false);
@@ -249,65 +253,65 @@ async function drop(page, files) {
 
 const ofName = (list, name) => list.filter({ hasText: name });
 
-test("files that are dropped are uploaded under their names", async (t) => {
+test("dropped files are uploaded under their names", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   const files = { "one.txt": 3, "zwei ü.txt": 70_000, "three.txt": 5_000_000, "four.txt": 0, "five.txt": 1 };
   await drop(it.page, files);
-  for (const name of Object.keys(files)) await says(ofName(fromHere(it.page), name), "stored");
+  for (const name of Object.keys(files)) await says(ofName(yours(it.page), name), "stored");
   await says(it.page.locator("#finished-count"), "5");
-  const { finished: uploads } = await server.ask("/api/uploads");
+  const { finished: uploads } = await server.get("/api/uploads");
   const stored = Object.fromEntries(uploads.map(({ name, result }) => [name, result.size]));
   assert.deepEqual(stored, files);
   assert.ok(uploads.every(({ result }) => result.contentType === "text/plain"));
   for (const { name, result } of uploads) {
-    for (const list of [fromHere(it.page), finished(it.page)]) await says(ofName(list, name), result.crc32c, result.uri);
+    for (const list of [yours(it.page), finished(it.page)]) await says(ofName(list, name), result.crc32c, result.uri);
   }
 });
 
-test("files that are chosen are uploaded", async (t) => {
+test("chosen files are uploaded", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await it.page.setInputFiles("#files", [
     { name: "a.pdf", mimeType: "application/pdf", buffer: Buffer.from("a") },
     { name: "b.pdf", mimeType: "application/pdf", buffer: Buffer.from("b") },
   ]);
-  for (const name of ["a.pdf", "b.pdf"]) await says(ofName(fromHere(it.page), name), "stored", `gs://demo-bucket/${name}`);
+  for (const name of ["a.pdf", "b.pdf"]) await says(ofName(yours(it.page), name), "stored", `gs://demo-bucket/${name}`);
 });
 
-test("a name that is taken is told in the API's words", async (t) => {
+test("existing name is reported with the API's title and detail", async (t) => {
   const server = await serve(t);
   const it = await open(t, browser, server);
   await drop(it.page, { "one.txt": 3 });
-  await says(fromHere(it.page), "stored");
+  await says(yours(it.page), "stored");
   await drop(it.page, { "one.txt": 4 });
-  await says(fromHere(it.page), "failed");
-  const { finished: [{ problem }] } = await server.ask("/api/uploads");
+  await says(yours(it.page), "failed");
+  const { finished: [{ problem }] } = await server.get("/api/uploads");
   assert.equal(problem.status, 409);
-  await says(fromHere(it.page), problem.title, problem.detail);
+  await says(yours(it.page), problem.title, problem.detail);
 });
 
-test("a file that is too large is told in the API's words, however large it is", async (t) => {
+test("file above the maximum size is reported, however large it is", async (t) => {
   const server = await serve(t, ["--emulator", "--max-upload-size", "1MiB"]);
   const it = await open(t, browser, server);
   for (const size of [2 ** 20 + 1, 30_000_000]) {
     await drop(it.page, { [`${size}.bin`]: size });
-    await says(ofName(fromHere(it.page), `${size}.bin`), "Size too large", `The body has ${size} bytes`);
+    await says(ofName(yours(it.page), `${size}.bin`), "Size too large", `${size} bytes`);
   }
 });
 
-test("the progress of a file is shown, and it can be cancelled", async (t) => {
+test("file upload shows its progress and can be cancelled", async (t) => {
   const holding = await store(t, hold);
   const server = await serve(t, holding.settings);
   const it = await open(t, browser, server);
   await drop(it.page, { "long.bin": 50_000_000 });
-  const bar = fromHere(it.page).getByRole("progressbar", { name: "Progress of long.bin" });
+  const bar = yours(it.page).getByRole("progressbar", { name: "Progress of long.bin" });
   await it.page.waitForFunction(() => document.querySelector("#mine progress").value > 0);
   const part = await bar.evaluate((progress) => progress.value);
-  assert.ok(part > 0 && part < 1, "the store takes nothing, so it stands still");
+  assert.ok(part > 0 && part < 1, "the store accepts nothing, so the progress stops");
   await says(inFlight(it.page), "long.bin", "running");
   await it.page.getByRole("button", { name: "Cancel long.bin" }).click();
-  await says(fromHere(it.page), "failed", "Cancelled");
+  await says(yours(it.page), "failed", "Cancelled");
 });
 
 for (const [how, options] of Object.entries({
@@ -317,35 +321,35 @@ for (const [how, options] of Object.entries({
   "on a phone in dark": { viewport: { width: 320, height: 640 }, colorScheme: "dark" },
   "with little motion and more contrast": { reducedMotion: "reduce", forcedColors: "active" },
 })) {
-  test(`${how}, axe-core finds nothing, whatever is shown`, async (t) => {
+  test(`${how}, axe-core finds no violation in any state`, async (t) => {
     const file = tokens(t, { ci: "upload" });
     const holding = await store(t, hold);
     const server = await serve(t, [...holding.settings, ...file.settings]);
     const it = await open(t, browser, server, options);
     const { page } = it;
     await page.getByLabel("Token", { exact: true }).waitFor();
-    await holdsToAxe(page);
+    await passesAxe(page);
     await page.getByLabel("Token", { exact: true }).fill(file.secrets.ci);
-    await page.getByRole("button", { name: "Use this token" }).click();
+    await page.getByRole("button", { name: "Sign in" }).click();
     await uploadRandom(page, "banana");
-    await says(fromHere(page), "failed");
+    await says(yours(page), "failed");
     await uploadRandom(page, "1MiB");
     await says(inFlight(page), "running");
-    await holdsToAxe(page);
+    await passesAxe(page);
   });
 
-  test(`${how}, axe-core finds nothing in what was stored, and nothing is cut off`, async (t) => {
+  test(`${how}, axe-core finds no violation in stored uploads, and nothing is cut off`, async (t) => {
     const server = await serve(t);
     const it = await open(t, browser, server, options);
     await uploadRandom(it.page, "1MiB");
     await says(finished(it.page), "stored");
-    await holdsToAxe(it.page);
-    const surplus = await it.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(surplus <= 0, `${surplus} pixels are beyond the edge`);
+    await passesAxe(it.page);
+    const overflow = await it.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${overflow} pixels overflow`);
   });
 }
 
-async function holdsToAxe(page) {
+async function passesAxe(page) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);

@@ -1,5 +1,5 @@
-// Makes the pictures of the page in docs/: `make screenshots`. What is in them was really uploaded, to
-// the embedded stand-in; the one that failed was really refused.
+// Takes the screenshots of the page in docs/: `make screenshots`. They show real uploads to the embedded
+// emulator; the failed one was really refused.
 
 import { mkdirSync } from "node:fs";
 

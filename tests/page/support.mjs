@@ -1,4 +1,4 @@
-// A server of the real binary, the stores behind it, and a browser in front of it.
+// Fixtures: a server of the real binary, stores behind it, and a browser.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -27,8 +27,8 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** How long anything may take before a test gives up: generous, as the machine may be busy. */
-export const PATIENCE = 60_000;
+/** Timeout of a step; generous, because the machine may be busy. */
+export const TIMEOUT = 60_000;
 
 class Server {
   constructor(child) {
@@ -39,8 +39,8 @@ class Server {
     this.child.kill(name);
   }
 
-  /** The answer to a question, in JSON. */
-  async ask(path, headers = {}) {
+  /** Returns the JSON body of a response. */
+  async get(path, headers = {}) {
     return (await fetch(this.url + path, { headers })).json();
   }
 
@@ -52,7 +52,7 @@ class Server {
   }
 }
 
-/** A server on a free port that ends with the test, with the embedded stand-in unless `settings` name another store. */
+/** Starts a server on a free port that ends with the test; `settings` can name another store than the embedded emulator. */
 export async function serve(t, settings = ["--emulator"]) {
   const child = spawn(BINARY, ["serve", "--listen", "127.0.0.1:0", ...settings], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -69,16 +69,16 @@ export async function serve(t, settings = ["--emulator"]) {
     server.url = url;
     return server;
   }
-  throw new Error(`it does not listen:\n${seen.join("\n")}`);
+  throw new Error(`the server does not listen:\n${seen.join("\n")}`);
 }
 
-/** A store that opens every session, and does with the data what `answer` does. */
-export async function store(t, answer) {
+/** Starts a store that opens every session, and calls `respond` for the data. */
+export async function store(t, respond) {
   const server = createServer((request, response) => {
     request.resume();
     const session = `http://${request.headers.host}/session?upload_id=1`;
-    if (request.method === "POST" && answer !== refuse) response.writeHead(200, { Location: session }).end();
-    else answer(response);
+    if (request.method === "POST" && respond !== refuse) response.writeHead(200, { Location: session }).end();
+    else respond(response);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -90,16 +90,16 @@ export async function store(t, answer) {
   return { settings };
 }
 
-/** The bucket is not for us. */
+/** Responds that the bucket is forbidden. */
 export function refuse(response) {
   response.writeHead(403, { "Content-Type": "application/json" });
   response.end('{"error":{"code":403,"message":"not for you"}}');
 }
 
-/** The answer never comes. */
+/** Never responds. */
 export function hold() {}
 
-/** A file of tokens for those names and words, and the tokens by name. */
+/** Writes a tokens file for these names and scopes, and returns the tokens by name. */
 export function tokens(t, words) {
   const directory = mkdtempSync(join(tmpdir(), "tokens-"));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -119,33 +119,33 @@ export function browser() {
   return chromium.launch({ executablePath: BROWSER, args: ARGUMENTS });
 }
 
-/** The page in a window of its own, which is held to its policy until the test ends. */
+/** Opens the page in its own context, and fails the test on any violation of its policy. */
 export async function open(t, browser, { url }, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 900 }, ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
-  context.setDefaultTimeout(PATIENCE);
+  context.setDefaultTimeout(TIMEOUT);
   const page = await context.newPage();
-  const wrongs = [];
-  await context.exposeFunction("violated", (what) => wrongs.push(`against the policy: ${what}`));
+  const violations = [];
+  await context.exposeFunction("violated", (what) => violations.push(`policy violation: ${what}`));
   await context.addInitScript(() =>
     addEventListener("securitypolicyviolation", (event) =>
       globalThis.violated(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`),
     ),
   );
-  page.on("pageerror", (error) => wrongs.push(`an error of the script: ${error}`));
+  page.on("pageerror", (error) => violations.push(`script error: ${error}`));
   page.on("console", (message) => {
-    if (/Content Security Policy/i.test(message.text())) wrongs.push(message.text());
+    if (/Content Security Policy/i.test(message.text())) violations.push(message.text());
   });
   const requests = [];
   context.on("request", (request) => {
     requests.push(request.url());
     if (!request.url().startsWith(`${url}/`) && !request.url().startsWith("data:")) {
-      wrongs.push(`a request to elsewhere: ${request.url()}`);
+      violations.push(`request to another origin: ${request.url()}`);
     }
   });
   t.after(async () => {
     await context.close();
-    assert.deepEqual(wrongs, []);
+    assert.deepEqual(violations, []);
   });
   await page.goto(`${url}/`);
   return { page, requests };

@@ -1,12 +1,12 @@
-// What the page does: it asks the API what everybody may ask it, and shows the answers in their own
-// words. Nothing from outside becomes markup: text is set as text.
+// The page uses the public API only, and shows the titles and details of its problems. Nothing from
+// outside becomes markup: text is set as text.
 
 const BUSY_POLL = 1500;
 const IDLE_POLL = 5000;
-const PATIENCE = 15000;
-// A browser opens six connections to a server: some must be left for the questions.
+const REQUEST_TIMEOUT = 15000;
+// A browser opens six connections to a server: some must remain free for polling.
 const UPLOADS_AT_ONCE = 3;
-const KEPT_OF_MINE = 20;
+const MAX_ENDED_LINES = 20;
 const TOKEN = "gcs-uploader-token";
 
 const byId = (id) => document.getElementById(id);
@@ -21,7 +21,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// What has not changed is not written: a screen reader would read it again.
+// Writes only what has changed: a screen reader would read it again.
 function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }
@@ -44,7 +44,7 @@ function duration(seconds) {
 }
 
 const time = (text) => new Date(text).toLocaleTimeString();
-const times = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+const times = (count) => (count === 1 ? "once" : `${count} times`);
 
 // The token
 
@@ -65,11 +65,17 @@ function remember(value) {
     if (value) sessionStorage.setItem(TOKEN, value);
     else sessionStorage.removeItem(TOKEN);
   } catch {
-    // Where nothing may be kept, it lasts until the page is left.
+    // Without storage, the token lasts until the page is closed.
   }
 }
 
+const TOKEN_REQUIRED = {
+  title: "Enter your upload token",
+  detail: "This server requires a token to upload files and to show uploads.",
+};
+
 function askForToken(problem) {
+  if (!token && problem.status === 401) problem = TOKEN_REQUIRED;
   say(byId("access-title"), problem.title);
   say(byId("access-detail"), problem.detail);
   if (!byId("access").hidden) return;
@@ -78,7 +84,7 @@ function askForToken(problem) {
   byId("token").focus();
 }
 
-function letIn() {
+function showContent() {
   if (byId("access").hidden) return;
   const held = byId("access").contains(document.activeElement);
   byId("access").hidden = true;
@@ -90,7 +96,7 @@ byId("access-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = byId("token").value.trim();
   if (!/^[!-~]+$/.test(typed)) {
-    askForToken({ title: "This is no token", detail: "A token has letters, digits and dashes." });
+    askForToken({ title: "Invalid token", detail: "A token has only ASCII characters and no spaces." });
     return;
   }
   byId("token").value = "";
@@ -109,28 +115,28 @@ function headers(more = {}) {
   return token ? { Authorization: `Bearer ${token}`, ...more } : more;
 }
 
-// A problem in the words of whoever answered.
+// Returns the problem of an unsuccessful response.
 function problemIn(status, contentType, text) {
   if (contentType?.startsWith("application/problem+json")) {
     try {
       const { title, detail, requestId } = JSON.parse(text);
       return { status, title, detail, requestId };
     } catch {
-      // It was cut short.
+      // The body is incomplete.
     }
   }
-  return { status, title: `The answer was ${status}`, detail: "It came with no explanation." };
+  return { status, title: `HTTP status ${status}`, detail: "The response gives no reason." };
 }
 
-const UNANSWERED = {
-  title: "No answer",
-  detail: "The connection ended before an answer came. Whether an object was stored is not known.",
+const NO_RESPONSE = {
+  title: "No response",
+  detail: "The connection ended before a response arrived. It is unknown whether an object was stored.",
 };
 
-async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: headers(options.headers), cache: "no-store" });
-  const text = await answer.text();
-  if (!answer.ok) return { problem: problemIn(answer.status, answer.headers.get("content-type"), text) };
+async function call(path, options = {}) {
+  const response = await fetch(path, { ...options, headers: headers(options.headers), cache: "no-store" });
+  const text = await response.text();
+  if (!response.ok) return { problem: problemIn(response.status, response.headers.get("content-type"), text) };
   return { body: JSON.parse(text) };
 }
 
@@ -139,7 +145,7 @@ function newRequestId() {
   return `page-${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-// One upload, as a line in a list
+// An upload, as an item of a list
 
 class Line {
   constructor(name) {
@@ -158,28 +164,28 @@ class Line {
     );
   }
 
-  stands(state, meta) {
+  setState(state, meta) {
     this.state.dataset.state = state;
     say(this.state, state);
     say(this.meta, meta);
   }
 
-  // `whole` is unknown for a stream.
-  goes(part, whole) {
+  // `whole` is undefined for a stream.
+  setProgress(part, whole) {
     this.progress.hidden = false;
     if (whole > 0) this.progress.value = Math.min(1, part / whole);
     else this.progress.removeAttribute("value");
   }
 
-  ends() {
+  end() {
     this.progress.hidden = true;
     this.item.classList.add("ended");
   }
 
-  // A form's files are several objects of one upload.
-  stored(result, meta) {
-    this.ends();
-    this.stands("stored", meta);
+  // A form with several files is one upload of several objects.
+  showStored(result, meta) {
+    this.end();
+    this.setState("stored", meta);
     const facts = (result.uploads ?? [result]).flatMap(({ name, crc32c, uri }) => [
       fact("CRC32C", crc32c, `Copy the checksum of ${name}`),
       fact("URI", uri, `Copy the URI of ${name}`),
@@ -187,10 +193,10 @@ class Line {
     this.more.replaceChildren(...facts);
   }
 
-  failed(problem, meta) {
-    this.ends();
+  showFailed(problem, meta) {
+    this.end();
     const id = problem.requestId ? [`request ${problem.requestId}`] : [];
-    this.stands("failed", [meta, ...id].filter(Boolean).join(" · "));
+    this.setState("failed", [meta, ...id].filter(Boolean).join(" · "));
     this.more.replaceChildren(
       element(
         "p",
@@ -214,7 +220,7 @@ function fact(label, value, action) {
   return element("div", { className: "fact" }, element("span", {}, label), code, button);
 }
 
-// The clipboard is for secure contexts: elsewhere the text is selected at least.
+// The clipboard needs a secure context: elsewhere the text is selected instead.
 async function copied(value, code) {
   try {
     await navigator.clipboard.writeText(value);
@@ -225,27 +231,27 @@ async function copied(value, code) {
   }
 }
 
-// Uploads from here
+// Uploads of this page
 
 const mine = new Map();
-let underWay = 0;
+let activeUploads = 0;
 
-function begin(label, requestId) {
+function addLine(label, requestId) {
   const line = new Line(label);
   byId("mine").prepend(line.item);
   byId("from-here").hidden = false;
   if (requestId) mine.set(requestId, line);
-  [...byId("mine").querySelectorAll(".ended")].slice(KEPT_OF_MINE).forEach((item) => item.remove());
+  [...byId("mine").querySelectorAll(".ended")].slice(MAX_ENDED_LINES).forEach((item) => item.remove());
   return line;
 }
 
 function finish(line, label, { body, problem }) {
   if (problem) {
-    line.failed(problem, "");
+    line.showFailed(problem, "");
     say(byId("news"), `${label}: ${problem.title}. ${problem.detail}`);
     if (problem.status === 401) askForToken(problem);
   } else {
-    line.stored(body, `${bytes(body.size)} in ${duration(body.durationSeconds)}`);
+    line.showStored(body, `${bytes(body.size)} in ${duration(body.durationSeconds)}`);
     say(byId("news"), `${label} is stored`);
   }
   poll();
@@ -256,16 +262,16 @@ byId("random").addEventListener("submit", async (event) => {
   const size = byId("size").value.trim();
   const label = `Random file of ${size}`;
   const requestId = newRequestId();
-  const line = begin(label, requestId);
-  line.stands("running", "");
-  line.goes(0, 0);
-  underWay += 1;
-  soon();
+  const line = addLine(label, requestId);
+  line.setState("running", "");
+  line.setProgress(0, 0);
+  activeUploads += 1;
+  pollSoon();
   const path = `/api/upload-random?size=${encodeURIComponent(size)}`;
-  const outcome = await ask(path, { method: "POST", headers: { "X-Request-Id": requestId } }).catch(
-    () => ({ problem: UNANSWERED }),
+  const outcome = await call(path, { method: "POST", headers: { "X-Request-Id": requestId } }).catch(
+    () => ({ problem: NO_RESPONSE }),
   );
-  underWay -= 1;
+  activeUploads -= 1;
   mine.delete(requestId);
   finish(line, label, outcome);
 });
@@ -273,11 +279,11 @@ byId("random").addEventListener("submit", async (event) => {
 const waiting = [];
 let sending = 0;
 
-function take(files) {
+function enqueue(files) {
   for (const file of files) {
-    const line = begin(file.name);
-    line.stands("queued", bytes(file.size));
-    line.goes(0, file.size);
+    const line = addLine(file.name);
+    line.setState("queued", bytes(file.size));
+    line.setProgress(0, file.size);
     waiting.push({ file, line });
   }
   sendNext();
@@ -287,12 +293,12 @@ async function sendNext() {
   if (sending >= UPLOADS_AT_ONCE || waiting.length === 0) return;
   const { file, line } = waiting.shift();
   sending += 1;
-  underWay += 1;
+  activeUploads += 1;
   sendNext();
-  soon();
+  pollSoon();
   const outcome = await send(file, line);
   sending -= 1;
-  underWay -= 1;
+  activeUploads -= 1;
   finish(line, file.name, outcome);
   sendNext();
 }
@@ -309,30 +315,30 @@ function send(file, line) {
     const cancel = element("button", { type: "button", className: "quiet", "aria-label": `Cancel ${file.name}` }, "Cancel");
     cancel.addEventListener("click", () => request.abort());
     line.more.replaceChildren(element("div", { className: "actions" }, cancel));
-    line.stands("sending", bytes(file.size));
+    line.setState("sending", bytes(file.size));
     request.upload.addEventListener("progress", ({ loaded }) => {
-      line.goes(loaded, file.size);
-      line.stands(loaded < file.size ? "sending" : "finishing", `${bytes(loaded)} of ${bytes(file.size)}`);
+      line.setProgress(loaded, file.size);
+      line.setState(loaded < file.size ? "sending" : "finishing", `${bytes(loaded)} of ${bytes(file.size)}`);
     });
     request.addEventListener("load", () => {
       const type = request.getResponseHeader("content-type");
       if (request.status === 201) resolve({ body: JSON.parse(request.responseText) });
       else resolve({ problem: problemIn(request.status, type, request.responseText) });
     });
-    request.addEventListener("error", () => resolve({ problem: UNANSWERED }));
+    request.addEventListener("error", () => resolve({ problem: NO_RESPONSE }));
     request.addEventListener("abort", () =>
-      resolve({ problem: { title: "Cancelled", detail: "It was cancelled here, before it was whole." } }),
+      resolve({ problem: { title: "Cancelled", detail: "You cancelled this upload before it was complete." } }),
     );
     request.send(file);
   });
 }
 
 byId("files").addEventListener("change", ({ target }) => {
-  take(target.files);
+  enqueue(target.files);
   target.value = "";
 });
 
-// A file that misses the zone must not replace the page: the whole page is the zone.
+// The whole page accepts files: the browser would replace the page with a file that misses the zone.
 addEventListener("dragover", (event) => {
   event.preventDefault();
   byId("drop").classList.add("over");
@@ -348,22 +354,22 @@ addEventListener("drop", (event) => {
   const folders = items.filter((item) => item.webkitGetAsEntry?.()?.isDirectory);
   for (const folder of folders) {
     const { name } = folder.webkitGetAsEntry();
-    begin(name).failed({ title: "This is a folder", detail: "Drop the files that are in it." }, "");
+    addLine(name).showFailed({ title: "Folders are not supported", detail: "Drop the files in it instead." }, "");
   }
-  take(items.filter((item) => !folders.includes(item)).map((item) => item.getAsFile()));
+  enqueue(items.filter((item) => !folders.includes(item)).map((item) => item.getAsFile()));
 });
 
 addEventListener("beforeunload", (event) => {
   if (sending > 0) event.preventDefault();
 });
 
-// What the server does
+// State of the server
 
 const flight = new Map();
 const finished = new Map();
 
-// One line for each upload, and the same one as long as it is there, so that whoever is on one of
-// its buttons stays there.
+// Keeps the same element for an upload as long as it is listed, so that a focused button keeps the
+// focus.
 function show(lists, list, uploads, update) {
   const ids = new Set(uploads.map(({ id }) => id));
   for (const [id, line] of lists) {
@@ -374,7 +380,7 @@ function show(lists, list, uploads, update) {
   uploads.forEach((upload, index) => {
     let line = lists.get(upload.id);
     if (!line) {
-      line = new Line(upload.name ?? "Waits for a worker");
+      line = new Line(upload.name ?? "Waiting for a worker");
       lists.set(upload.id, line);
       update(line, upload, true);
     } else {
@@ -386,8 +392,8 @@ function show(lists, list, uploads, update) {
 
 function faults({ resumed, retried }) {
   return [
-    resumed > 0 ? times(resumed, "resumption", "resumptions") : "",
-    retried > 0 ? times(retried, "retry", "retries") : "",
+    resumed > 0 ? `resumed ${times(resumed)}` : "",
+    retried > 0 ? `retried ${times(retried)}` : "",
   ];
 }
 
@@ -395,7 +401,7 @@ function progress(upload) {
   const whole = upload.size === undefined ? "" : ` of ${bytes(upload.size)}`;
   return [
     `${bytes(upload.bytesSent)}${whole} sent`,
-    upload.bytesPersisted > 0 ? `${bytes(upload.bytesPersisted)} persisted` : "",
+    upload.bytesPersisted > 0 ? `${bytes(upload.bytesPersisted)} stored` : "",
     upload.state === "running" ? `${bytes(upload.bytesPerSecond)}/s` : "",
     ...faults(upload),
     `since ${time(upload.since)}`,
@@ -409,11 +415,11 @@ function showInFlight(uploads) {
       say(line.name, upload.name);
       line.progress.setAttribute("aria-label", `Progress of ${upload.name}`);
     }
-    line.stands(upload.state, progress(upload));
-    line.goes(upload.bytesSent, upload.size);
+    line.setState(upload.state, progress(upload));
+    line.setProgress(upload.bytesSent, upload.size);
     const here = mine.get(upload.requestId);
-    here?.goes(upload.bytesSent, upload.size);
-    here?.stands(upload.state, progress(upload));
+    here?.setProgress(upload.bytesSent, upload.size);
+    here?.setState(upload.state, progress(upload));
   });
   say(byId("flight-count"), String(uploads.length));
   byId("flight-none").hidden = uploads.length > 0;
@@ -422,7 +428,7 @@ function showInFlight(uploads) {
 function showFinished(uploads) {
   show(finished, byId("finished"), uploads, (line, upload, isNew) => {
     if (!isNew) return;
-    say(line.name, upload.name ?? "Not begun");
+    say(line.name, upload.name ?? "Not started");
     const size = upload.result?.size ?? upload.size;
     const generation = upload.result?.generation;
     const how = [
@@ -433,8 +439,8 @@ function showFinished(uploads) {
       upload.caller ? `by ${upload.caller}` : "",
       generation ? `generation ${generation}` : "",
     ].filter(Boolean).join(" · ");
-    if (upload.result) line.stored(upload.result, how);
-    else line.failed(upload.problem, how);
+    if (upload.result) line.showStored(upload.result, how);
+    else line.showFailed(upload.problem, how);
   });
   say(byId("finished-count"), String(uploads.length));
   byId("finished-none").hidden = uploads.length > 0;
@@ -449,10 +455,10 @@ function svg(tag, attributes) {
 function showThroughput({ intervalSeconds, bytesSent, stored, failed }, inFlight) {
   const [width, height] = [300, 90];
   const step = width / bytesSent.length;
-  const most = Math.max(...bytesSent);
+  const max = Math.max(...bytesSent);
   const last = bytesSent.length - 1;
   const bars = bytesSent.map((count, index) => {
-    const tall = most > 0 ? (count / most) * (height - 6) : 0;
+    const tall = max > 0 ? (count / max) * (height - 6) : 0;
     const name = index === last ? "bytes unended" : "bytes";
     return svg("rect", { class: name, x: index * step, y: height - tall, width: step * 0.8, height: tall });
   });
@@ -462,16 +468,16 @@ function showThroughput({ intervalSeconds, bytesSent, stored, failed }, inFlight
   byId("chart").replaceChildren(...bars, ...marks);
   const sum = (counts) => counts.reduce((one, other) => one + other, 0);
   const now = sum(inFlight.map(({ bytesPerSecond }) => bytesPerSecond));
-  const peak = `${bytes(most / intervalSeconds)}/s`;
-  const counts = `${sum(stored)} stored, ${sum(failed)} failed, ${bytes(sum(bytesSent))} sent in five minutes`;
+  const peak = `${bytes(max / intervalSeconds)}/s`;
+  const counts = `${sum(stored)} stored, ${sum(failed)} failed, ${bytes(sum(bytesSent))} sent in the last five minutes`;
   say(byId("rate"), `${bytes(now)}/s`);
-  say(byId("peak"), most > 0 ? `at most ${peak}` : "");
+  say(byId("peak"), max > 0 ? `peak ${peak}` : "");
   say(byId("counts"), counts);
-  byId("chart").setAttribute("aria-label", `Throughput of the last five minutes: at most ${peak}; ${counts}`);
+  byId("chart").setAttribute("aria-label", `Throughput of the last five minutes: peak ${peak}; ${counts}`);
 }
 
 function showAbout({ version, bucket, endpoint }) {
-  const store = endpoint === "https://storage.googleapis.com" ? "" : `, a stand-in at ${endpoint}`;
+  const store = endpoint === "https://storage.googleapis.com" ? "" : `, emulator at ${endpoint}`;
   say(byId("about"), `version ${version} · gs://${bucket}${store}`);
 }
 
@@ -480,18 +486,18 @@ function showStatus(state, text) {
   say(byId("status"), text);
 }
 
-async function askWhetherReady() {
-  const { problem } = await ask("/api/ready", { signal: AbortSignal.timeout(PATIENCE) });
+async function fetchReadiness() {
+  const { problem } = await call("/api/ready", { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
   if (!problem) showStatus("ready", "ready");
   else if (problem.detail.startsWith("draining")) showStatus("draining", problem.detail);
   else showStatus("refusing", `${problem.title}: ${problem.detail}`);
 }
 
-async function askForUploads() {
-  const { body, problem } = await ask("/api/uploads", { signal: AbortSignal.timeout(PATIENCE) });
+async function fetchUploads() {
+  const { body, problem } = await call("/api/uploads", { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
   if (problem?.status === 401 || problem?.status === 403) return askForToken(problem);
   if (problem) return showStatus("refusing", `${problem.title}: ${problem.detail}`);
-  letIn();
+  showContent();
   showAbout(body.server);
   showInFlight(body.inFlight);
   showFinished(body.finished);
@@ -499,33 +505,33 @@ async function askForUploads() {
 }
 
 let timer;
-let asking = false;
+let polling = false;
 let again = false;
 
-// Asks, and will ask again: more often while something is under way, and not while nobody looks.
+// Fetches the state and schedules the next poll: more often during uploads, never while hidden.
 async function poll() {
   clearTimeout(timer);
-  if (asking) {
+  if (polling) {
     again = true;
     return;
   }
   if (document.hidden) return;
-  asking = true;
+  polling = true;
   again = false;
   try {
-    await askWhetherReady();
-    await askForUploads();
+    await fetchReadiness();
+    await fetchUploads();
   } catch {
-    showStatus("silent", "no answer from the server");
+    showStatus("silent", "no response from the server");
   }
-  asking = false;
+  polling = false;
   if (again) return poll();
   clearTimeout(timer);
-  timer = setTimeout(poll, underWay + flight.size > 0 ? BUSY_POLL : IDLE_POLL);
+  timer = setTimeout(poll, activeUploads + flight.size > 0 ? BUSY_POLL : IDLE_POLL);
 }
 
-// What has just been begun is seen within a moment.
-function soon() {
+// Shows a new upload at once.
+function pollSoon() {
   clearTimeout(timer);
   timer = setTimeout(poll, 200);
 }
