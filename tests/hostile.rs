@@ -10,7 +10,7 @@ mod support;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use gcs_uploader::emulator::{Action, Config, Emulator, Rule, StoreKind, Target};
+use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind};
 use serde_json::Value;
 use support::Server;
 use support::raw::{self, Others, Raw, Reply, request, request_with};
@@ -43,8 +43,8 @@ impl Scene {
         })
         .unwrap();
         // So that uploads are always under way.
-        let slow = Rule::on(Target::Data, Action::StallBeforeAnswer { ms: 100 });
-        emulator.faults().order(slow.times(u32::MAX));
+        let slow = Rule::on(RequestKind::Data, Action::StallBeforeResponse { ms: 100 });
+        emulator.faults().inject(slow.times(u32::MAX));
         let mut command = support::gcs_uploader();
         command.args(["serve", "--listen", "127.0.0.1:0", "--bucket", "bucket"]);
         command.args(["--storage-emulator-host", &emulator.url()]).args(settings);

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
 #[cfg(feature = "emulator")]
-use gcs_uploader::emulator::{Action, Break, Rule, Target};
+use gcs_uploader::emulator::{Action, Break, RequestKind, Rule};
 use serde_json::Value;
 use support::{PATIENCE, Process, Store, gcs_uploader};
 use tempfile::TempDir;
@@ -224,7 +224,7 @@ fn a_file_that_was_uploaded_before_is_there() {
 fn changed_while_it_is_uploaded(change: impl FnOnce(&Path)) -> (Output, Vec<String>) {
     let rig = support::rig::Rig::new();
     let busy = Action::Status { status: 503, retry_after: None };
-    rig.emulator.faults().order(Rule::on(Target::Start, busy).times(100_000));
+    rig.emulator.faults().inject(Rule::on(RequestKind::Start, busy).times(100_000));
     let files = Files::new();
     let path = files.file("a.txt", &bytes(300 * KIB));
     let address = rig.emulator.addr().to_string();
@@ -286,12 +286,12 @@ fn stream_under(rules: impl IntoIterator<Item = Rule>) -> (Output, support::rig:
 #[test]
 fn standard_input_arrives_whole_although_connections_break() {
     let reset = |bytes| Action::BreakAfterRequestBytes { bytes, with: Break::Reset };
-    let lost = Action::BreakBeforeAnswer { with: Break::Close };
+    let lost = Action::BreakBeforeResponse { with: Break::Close };
     let (output, rig) = stream_under([
-        Rule::on(Target::Data, reset(300 * KIB)),
-        Rule::on(Target::Data, reset(0)).after(2),
-        Rule::on(Target::Data, lost).after(5),
-        Rule::on(Target::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
+        Rule::on(RequestKind::Data, reset(300 * KIB)),
+        Rule::on(RequestKind::Data, reset(0)).after(2),
+        Rule::on(RequestKind::Data, lost).after(5),
+        Rule::on(RequestKind::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
     ]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let [line] = &lines(&output)[..] else { panic!("one line: {output:?}") };
@@ -305,7 +305,7 @@ fn standard_input_arrives_whole_although_connections_break() {
 #[test]
 fn standard_input_that_cloud_storage_has_lost_makes_no_object_and_is_told() {
     let (output, rig) =
-        stream_under([Rule::on(Target::Data, Action::LoseSession { status: 410 }).after(3)]);
+        stream_under([Rule::on(RequestKind::Data, Action::LoseSession { status: 410 }).after(3)]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = said(&output);
     assert!(said.contains("the first 1572864 bytes cannot be had again"), "{said}");

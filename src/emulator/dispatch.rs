@@ -1,11 +1,10 @@
-//! Takes requests from the HTTP library and hands each to a thread of its own.
+//! Receives requests from tiny_http and runs each on a thread of its own.
 //!
-//! There is always a thread to spare for as many requests as there may be connections, so that an
-//! upload that stalls keeps nobody else waiting.
+//! There can be as many threads as connections, so a stalled upload never blocks another request.
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,40 +12,41 @@ use crossbeam_channel::{Receiver, TrySendError, bounded};
 use tiny_http::{Request, Server};
 
 use super::service::Service;
-use super::stop::Stop;
+use super::shutdown::ShutdownSignal;
 use super::wire::MAX_CONNECTIONS;
+use crate::sync::LockExt;
 
-/// The wait before the library is started anew.
-const RESTART_WAIT: Duration = Duration::from_millis(50);
+/// The wait before tiny_http is restarted.
+const RESTART_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The HTTP library, kept alive.
-pub(super) struct Library {
+/// A tiny_http server that is restarted when its accept thread ends.
+pub(super) struct RestartingServer {
     listener: TcpListener,
     server: Mutex<Arc<Server>>,
-    stop: Arc<Stop>,
+    shutdown: Arc<ShutdownSignal>,
 }
 
-impl Library {
-    pub(super) fn start(listener: TcpListener, stop: Arc<Stop>) -> io::Result<Self> {
+impl RestartingServer {
+    pub(super) fn start(listener: TcpListener, shutdown: Arc<ShutdownSignal>) -> io::Result<Self> {
         let server = Mutex::new(Arc::new(serve(&listener)?));
-        Ok(Self { listener, server, stop })
+        Ok(Self { listener, server, shutdown })
     }
 
-    /// Wakes whoever waits for a request.
+    /// Wakes the thread that waits for a request.
     pub(super) fn unblock(&self) {
         self.current().unblock();
     }
 
-    /// The next request; `None` once the emulator stops.
+    /// Returns the next request; `None` once the emulator shuts down.
     fn receive(&self) -> Option<Request> {
-        while !self.stop.is_set() {
+        while !self.shutdown.is_set() {
             match self.current().recv() {
                 Ok(request) => return Some(request),
-                Err(_) if self.stop.is_set() => {}
+                Err(_) if self.shutdown.is_set() => {}
                 Err(error) => {
-                    // The library's accept thread has ended, and would never tell again.
-                    log::warn!("emulator: accepting failed, starting again: {error}");
-                    self.stop.wait(RESTART_WAIT);
+                    // tiny_http's accept thread has ended; it reports that only once.
+                    log::warn!("emulator: accept failed, restarting the HTTP server: {error}");
+                    self.shutdown.wait_timeout(RESTART_BACKOFF);
                     self.restart();
                 }
             }
@@ -56,15 +56,13 @@ impl Library {
 
     fn restart(&self) {
         match serve(&self.listener) {
-            Ok(server) => {
-                *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server.into()
-            }
-            Err(error) => log::error!("emulator: no new start: {error}"),
+            Ok(server) => *self.server.lock_ignoring_poison() = server.into(),
+            Err(error) => log::error!("emulator: could not restart the HTTP server: {error}"),
         }
     }
 
     fn current(&self) -> Arc<Server> {
-        Arc::clone(&self.server.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.server.lock_ignoring_poison())
     }
 }
 
@@ -72,30 +70,30 @@ fn serve(listener: &TcpListener) -> io::Result<Server> {
     Server::from_listener(listener.try_clone()?, None).map_err(io::Error::other)
 }
 
-/// Hands requests out until the emulator stops, then waits for those who have one.
-pub(super) fn dispatch(library: &Library, service: &Arc<Service>) {
+/// Runs requests until the emulator shuts down, then waits for those in progress.
+pub(super) fn dispatch(server: &RestartingServer, service: &Arc<Service>) {
     let (sender, receiver) = bounded(0);
     let mut workers: Vec<JoinHandle<()>> = Vec::new();
-    while let Some(request) = library.receive() {
+    while let Some(request) = server.receive() {
         let request = match sender.try_send(request) {
             Ok(()) => continue,
             Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => request,
         };
         workers.retain(|worker| !worker.is_finished());
         if workers.len() >= MAX_CONNECTIONS {
-            // The receiver lives in this function as well, so this only waits.
+            // This function owns a receiver too, so this blocks but cannot fail.
             drop(sender.send(request));
             continue;
         }
         match spawn_worker(request, receiver.clone(), Arc::clone(service)) {
             Ok(worker) => workers.push(worker),
-            Err(error) => log::error!("emulator: no thread for a request: {error}"),
+            Err(error) => log::error!("emulator: could not start a thread for a request: {error}"),
         }
     }
     drop(sender);
     for worker in workers {
         if worker.join().is_err() {
-            log::error!("emulator: a worker panicked");
+            log::error!("emulator: worker thread panicked");
         }
     }
 }

@@ -1,32 +1,40 @@
-//! A local stand-in for Cloud Storage: the part of its JSON API that a Google client needs to make
-//! buckets and to upload, read, list and delete objects, with the behaviour that Cloud Storage
-//! documents where other stand-ins depart from it.
+//! A local emulator of Cloud Storage.
 //!
-//! It is for development and for tests: it knows no identities and lets everybody do everything, so
-//! it should listen where only its user can reach it. Objects live in memory or in a directory
-//! ([`StoreKind`]). Faults can be ordered for any request, and what was seen is recorded
-//! ([`Faults`]).
+//! It implements the part of the JSON API that Google's clients need to create buckets and to upload,
+//! read, list and delete objects. Where other emulators differ from Cloud Storage's documentation, it
+//! follows the documentation.
 //!
-//! It shares no code with the client in this crate, so that each can find the other's mistakes. It
-//! does not do: versions other than the live one, access control, changes of metadata, composing
-//! and copying, gzip transcoding, sessions that survive a restart, the XML and gRPC APIs. Most of
-//! its work on an upload is the MD5 that clients expect of an object.
+//! It is for development and tests: it has no authentication, so it should listen where only its user
+//! can reach it. Objects are stored in memory or in a directory ([`StoreKind`]). Faults can be
+//! injected into any request, and requests are recorded ([`Faults`]).
 //!
-//! Its HTTP library would abort the process on some requests of a hostile peer (a newer HTTP version
-//! with an enormous Content-Length): another reason to listen on loopback only.
+//! It shares no protocol code with the client in this crate, so that each can reveal the mistakes of
+//! the other. Not implemented: object versions other than the live one, access control, metadata
+//! updates, compose and copy, gzip transcoding, sessions that survive a restart, the XML and gRPC
+//! APIs. Most of the CPU time of an upload goes into the MD5 that clients expect.
+//!
+//! tiny_http aborts the process on some malicious requests (a newer HTTP version with an enormous
+//! Content-Length). This is another reason to listen on loopback only.
+//!
+//! The path of a request: `wire` (relay) → tiny_http → `dispatch` (threads) → `service` → `router` →
+//! `fault_injection` → `handlers` → `store` or `upload`.
 
 mod checksum;
 mod content_range;
+mod context;
 mod dispatch;
-mod download;
 mod error;
+mod fault_injection;
 mod faults;
+mod handlers;
 mod http;
 mod object;
-mod operation;
+mod parsed_request;
 mod precondition;
+mod recording;
+mod router;
 mod service;
-mod stop;
+mod shutdown;
 mod store;
 mod upload;
 mod wire;
@@ -45,89 +53,93 @@ use socket2::SockRef;
 use thiserror::Error;
 
 pub use self::faults::{
-    Action, Faults, Processing, RawAnswer, RequestKind, Rule, SeenRequest, Target, Violation,
+    Action, Faults, Processing, RawResponse, RecordedRequest, RequestKind, Rule, Target, Violation,
 };
 pub use self::wire::Break;
 
-use self::dispatch::Library;
+use self::context::Context;
+use self::dispatch::RestartingServer;
 use self::service::Service;
-use self::stop::Stop;
+use self::shutdown::ShutdownSignal;
 use self::store::Store;
 use self::upload::Sessions;
-use self::wire::Wire;
+use self::wire::Relay;
 
-/// How an emulator is set up.
+/// Configuration of an emulator.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; port 0: any free one.
+    /// The address to listen on; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Where objects live.
+    /// The storage for objects.
     pub store: StoreKind,
-    /// Buckets that are made at the start unless they are there.
+    /// Buckets to create at the start, unless they exist.
     pub buckets: Vec<String>,
 }
 
-/// Where objects live.
+/// The storage for objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// In memory: gone with the emulator.
+    /// Memory. Objects are lost when the emulator stops.
     Memory,
-    /// In this directory, which is made if need be: the object `a/b` of a bucket is the file
-    /// `bucket/a/b` in it, and what is known of it lies in the hidden folder `bucket/.emulator`.
-    /// Files that the emulator has not made are not shown, and never touched.
+    /// A directory, which is created if it does not exist. The object `a/b` of a bucket is the file
+    /// `bucket/a/b`; its metadata is in the hidden folder `bucket/.emulator`. Files that the emulator
+    /// did not create are not listed and never touched.
     Directory(PathBuf),
 }
 
-/// Why an emulator does not start.
+/// The reason why an emulator could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The address is in use, not one of this machine's, or not allowed.
+    /// The address is in use, does not belong to this machine, or is not permitted.
     #[error("the emulator cannot listen on {addr}: {source}")]
     Listen {
-        /// What was asked for.
+        /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The directory cannot be read or written, or another emulator uses it.
     #[error("the emulator's directory {0}")]
     Directory(String),
-    /// A bucket cannot be made.
-    #[error("the emulator cannot make the bucket {name:?}: {reason}")]
+    /// A bucket cannot be created.
+    #[error("the emulator cannot create the bucket {name:?}: {reason}")]
     Bucket {
-        /// What was asked for.
+        /// The bucket's name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The system gave no thread or no socket.
+    /// No thread or socket is available.
     #[error("the emulator cannot start its threads: {0}")]
     Threads(io::Error),
 }
 
-/// An object, in short.
+/// Summary of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectSummary {
-    /// Its whole name.
+    /// The full name.
     pub name: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// CRC32C of its content.
+    /// The CRC32C of the content.
     pub crc32c: u32,
-    /// Which of the objects that ever had this name it is.
+    /// The generation, which distinguishes successive objects of the same name.
     pub generation: u64,
 }
 
-/// An emulator that runs; stops when dropped, within seconds whatever its clients do.
+/// A running emulator. Stops on drop, within seconds, whatever its clients do.
 pub struct Emulator {
     addr: SocketAddr,
     service: Arc<Service>,
-    library: Arc<Library>,
+    server: Arc<RestartingServer>,
     dispatcher: Option<JoinHandle<()>>,
 }
 
 impl Emulator {
-    /// Starts to listen, and answers requests from then on.
+    /// Starts an emulator.
+    ///
+    /// # Errors
+    /// The address, the directory or a bucket's name cannot be used, or no threads are available.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let store = match config.store {
             StoreKind::Memory => Store::in_memory(),
@@ -144,55 +156,50 @@ impl Emulator {
         }
         let listen =
             |addr| TcpListener::bind(addr).map_err(|source| StartError::Listen { addr, source });
-        let outside = listen(config.listen)?;
-        let inside = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        Self::run(store, outside, inside).map_err(StartError::Threads)
+        let public = listen(config.listen)?;
+        let internal = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        Self::run(store, public, internal).map_err(StartError::Threads)
     }
 
-    fn run(store: Store, outside: TcpListener, inside: TcpListener) -> io::Result<Self> {
-        // What is accepted inherits these. The library writes an answer in several pieces; and what
-        // lies between a client and its session is lost when a connection breaks: little, as with
-        // Cloud Storage, and not what two connections on one machine would hold.
-        SockRef::from(&inside).set_tcp_nodelay(true)?;
-        SockRef::from(&inside).set_recv_buffer_size(wire::IN_FLIGHT)?;
-        SockRef::from(&outside).set_recv_buffer_size(wire::IN_FLIGHT)?;
-        let stop = Arc::new(Stop::default());
-        let inside_addr = inside.local_addr()?;
-        let library = Arc::new(Library::start(inside, Arc::clone(&stop))?);
-        let wire = Wire::start(outside, inside_addr)?;
-        let addr = wire.addr();
-        let service = Arc::new(Service {
-            store,
-            sessions: Sessions::default(),
-            faults: Faults::default(),
-            wire,
-            stop,
-        });
+    fn run(store: Store, public: TcpListener, internal: TcpListener) -> io::Result<Self> {
+        // Accepted sockets inherit these options. No delay, because tiny_http writes a response in
+        // several pieces. Small buffers, because their content is lost when a connection breaks: with
+        // Cloud Storage that is little, with the default buffers of two local sockets it is a lot.
+        SockRef::from(&internal).set_tcp_nodelay(true)?;
+        SockRef::from(&internal).set_recv_buffer_size(wire::SOCKET_BUFFER_SIZE)?;
+        SockRef::from(&public).set_recv_buffer_size(wire::SOCKET_BUFFER_SIZE)?;
+        let shutdown = Arc::new(ShutdownSignal::default());
+        let internal_addr = internal.local_addr()?;
+        let server = Arc::new(RestartingServer::start(internal, Arc::clone(&shutdown))?);
+        let relay = Relay::start(public, internal_addr)?;
+        let addr = relay.addr();
+        let context = Context { store, sessions: Sessions::default(), faults: Faults::default() };
+        let service = Arc::new(Service { context, relay, shutdown });
         let dispatcher = thread::Builder::new().name("emulator-dispatch".to_owned()).spawn({
-            let (library, service) = (Arc::clone(&library), Arc::clone(&service));
-            move || dispatch::dispatch(&library, &service)
+            let (server, service) = (Arc::clone(&server), Arc::clone(&service));
+            move || dispatch::dispatch(&server, &service)
         })?;
-        Ok(Self { addr, service, library, dispatcher: Some(dispatcher) })
+        Ok(Self { addr, service, server, dispatcher: Some(dispatcher) })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Its URL on this machine, as STORAGE_EMULATOR_HOST takes it: `http://127.0.0.1:PORT`.
+    /// The URL on this machine, as STORAGE_EMULATOR_HOST expects it: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", wire::reachable(self.addr))
     }
 
-    /// Orders faults, and tells what was seen.
+    /// Injected faults, and the record of requests.
     pub fn faults(&self) -> &Faults {
-        &self.service.faults
+        &self.service.context.faults
     }
 
-    /// Every object of a bucket, in the order of their names; none if there is no such bucket.
+    /// Returns all objects of a bucket, sorted by name; none if the bucket does not exist.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
-        let objects = self.service.store.all(bucket);
+        let objects = self.service.context.store.objects(bucket);
         let summaries = objects.iter().map(|object| ObjectSummary {
             name: object.name().to_owned(),
             size: object.size,
@@ -202,12 +209,12 @@ impl Emulator {
         summaries.collect()
     }
 
-    /// The content of an object; `None` if there is none of this name, or its file cannot be read.
+    /// Returns the content of an object; `None` if it does not exist or its file cannot be read.
     pub fn content(&self, bucket: &str, name: &str) -> Option<Vec<u8>> {
-        match self.service.store.content(bucket, name)? {
+        match self.service.context.store.content(bucket, name)? {
             Ok(content) => Some(content),
             Err(error) => {
-                log::error!("emulator: {bucket}/{name} cannot be read: {error}");
+                log::error!("emulator: could not read {bucket}/{name}: {error}");
                 None
             }
         }
@@ -216,14 +223,14 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The wire first: nobody gets an answer that comes only because the emulator stops.
-        self.service.wire.stop();
-        self.service.stop.set();
-        self.library.unblock();
+        // The relay first, so that no client gets a response that is only caused by the shutdown.
+        self.service.relay.stop();
+        self.service.shutdown.set();
+        self.server.unblock();
         if let Some(dispatcher) = self.dispatcher.take()
             && dispatcher.join().is_err()
         {
-            log::error!("emulator: the dispatcher panicked");
+            log::error!("emulator: dispatch thread panicked");
         }
     }
 }

@@ -1,96 +1,98 @@
-//! The wire: a relay of TCP connections in front of the HTTP library.
+//! A TCP relay in front of tiny_http.
 //!
-//! The library shows no socket. So every client connects to the relay, which holds a connection of
-//! its own to the library for it. The relay can break a client's connection off at any byte of a
-//! request or an answer, write an answer that the library would not write, and end everything that
-//! is in flight when the emulator stops. It copies bytes and knows nothing of HTTP.
+//! tiny_http does not expose its sockets. So clients connect to the relay, which opens a connection to
+//! tiny_http for each of them. The relay can break a client's connection at any byte of a request or
+//! a response, send a response that tiny_http would not send, and end all connections when the
+//! emulator shuts down. It copies bytes and knows nothing about HTTP.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
-/// Connections beyond this many are closed at once. Each takes four descriptors and three threads.
-pub(super) const MAX_CONNECTIONS: usize = 200;
-/// What is asked for as the size of a socket's buffer. The kernel doubles it.
-pub(super) const IN_FLIGHT: usize = 32 << 10;
-/// How much is copied at a time.
-const COPIED: usize = 64 << 10;
-/// How long a connection that was closed on our side is still listened to, so that what the client
-/// was sending does not reset it before the client has read the answer.
-const LINGER: Duration = Duration::from_secs(1);
-/// How long a stop waits for the threads of connections that it has shut down.
-const STOP_WAIT: Duration = Duration::from_secs(5);
-/// The wait after an accept that failed, for instance for want of descriptors.
-const ACCEPT_WAIT: Duration = Duration::from_millis(20);
+use crate::sync::{CondvarExt, LockExt};
 
-/// The path of the request with which the relay begins every connection to the library.
-pub(super) const GREETING: &str = "/_emulator/greeting";
-/// How long the library may take to answer it.
-const GREETING_WAIT: Duration = Duration::from_secs(5);
+/// The connection limit. Each connection costs four descriptors and three threads.
+pub(super) const MAX_CONNECTIONS: usize = 200;
+/// The requested size of socket buffers. The kernel doubles it.
+pub(super) const SOCKET_BUFFER_SIZE: usize = 32 << 10;
+/// The size of the copy buffer.
+const COPY_SIZE: usize = 64 << 10;
+/// Time to keep reading after our side of a connection was closed. Otherwise data in flight from the
+/// client would reset the connection before the client has read the response.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time to wait at shutdown for the threads of connections.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The wait after a failed accept, for instance because no descriptors are left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+
+/// The path of the first request that the relay sends on each connection to tiny_http.
+pub(super) const PROBE_PATH: &str = "/_emulator/greeting";
+/// Time limit for the response to the probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a connection is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Break {
-    /// TCP RST: what the client has not read yet is lost to it.
+    /// TCP RST: data that the client has not read yet is lost.
     Reset,
-    /// TCP FIN: the client reads what there is, then the end.
+    /// TCP FIN: the client can read all data that was sent, and then the end.
     Close,
 }
 
-/// The relay, while it runs.
-pub(super) struct Wire {
+/// A running relay. Stops on drop.
+pub(super) struct Relay {
     shared: Arc<Shared>,
     addr: SocketAddr,
     acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
-    /// Where the HTTP library listens.
-    library: SocketAddr,
+    /// The address of tiny_http.
+    upstream: SocketAddr,
     stopping: AtomicBool,
-    /// By the address that the library sees the request come from.
-    links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
-    link_ended: Condvar,
+    /// Keyed by the relay's own address, which is the peer address that tiny_http sees.
+    connections: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
+    connection_ended: Condvar,
 }
 
-/// One client's connection, and the relay's own to the library.
-pub(super) struct Link {
+/// A client's connection, and the relay's connection to tiny_http for it.
+pub(super) struct Connection {
     client: TcpStream,
-    library: Mutex<ToLibrary>,
-    /// How much of the answer may still pass, and what happens then.
-    answer_limit: Mutex<Option<(u64, Break)>>,
-    /// The client's side is gone or must be let go: nothing is said on it any more.
+    upstream: Mutex<Upstream>,
+    /// The number of response bytes to relay, and how to break the connection after them.
+    response_limit: Mutex<Option<(u64, Break)>>,
+    /// True once nothing more may be sent to the client.
     broken: AtomicBool,
 }
 
-/// The connection to the library, as far as the client's requests go.
-struct ToLibrary {
-    /// `None` once it was reset.
+/// The request side of the connection to tiny_http.
+struct Upstream {
+    /// `None` after a reset.
     stream: Option<Arc<TcpStream>>,
-    /// Nothing more comes from the client.
+    /// True once nothing more is sent.
     ended: bool,
-    /// See [`Link::guard_body`].
+    /// See [`Connection::guard_body`].
     guarded: bool,
 }
 
-impl Wire {
-    /// Relays what comes to `listener` to the library at `library`.
-    pub(super) fn start(listener: TcpListener, library: SocketAddr) -> io::Result<Self> {
+impl Relay {
+    /// Starts to relay connections from `listener` to tiny_http at `upstream`.
+    pub(super) fn start(listener: TcpListener, upstream: SocketAddr) -> io::Result<Self> {
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            library,
+            upstream,
             stopping: AtomicBool::new(false),
-            links: Mutex::default(),
-            link_ended: Condvar::new(),
+            connections: Mutex::default(),
+            connection_ended: Condvar::new(),
         });
         let acceptor = thread::Builder::new().name("emulator-accept".to_owned()).spawn({
             let shared = Arc::clone(&shared);
@@ -103,52 +105,48 @@ impl Wire {
         self.addr
     }
 
-    /// The link over which the library got a request from this address.
-    pub(super) fn link(&self, peer: &SocketAddr) -> Option<Arc<Link>> {
-        self.shared.links().get(peer).cloned()
+    /// Returns the connection whose requests tiny_http receives from this peer address.
+    pub(super) fn connection(&self, peer: &SocketAddr) -> Option<Arc<Connection>> {
+        self.shared.connections().get(peer).cloned()
     }
 
-    /// Accepts nobody any more and ends what is in flight, in bounded time. Once is enough.
+    /// Stops accepting, and ends all connections, in bounded time. Later calls do nothing.
     pub(super) fn stop(&self) {
         if self.shared.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
-        // Wakes the accept.
+        // Wakes the accept thread.
         drop(TcpStream::connect_timeout(&reachable(self.addr), Duration::from_secs(1)));
-        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let acceptor = self.acceptor.lock_ignoring_poison().take();
         if let Some(acceptor) = acceptor
             && acceptor.join().is_err()
         {
-            log::error!("emulator: the accept thread panicked");
+            log::error!("emulator: accept thread panicked");
         }
-        let mut links = self.shared.links();
-        for link in links.values() {
-            link.end();
+        let connections = self.shared.connections();
+        for connection in connections.values() {
+            connection.shutdown();
         }
-        while !links.is_empty() {
-            let (left, waited) = self
-                .shared
-                .link_ended
-                .wait_timeout(links, STOP_WAIT)
-                .unwrap_or_else(PoisonError::into_inner);
-            links = left;
-            if waited.timed_out() {
-                log::warn!("emulator: {} connections did not end", links.len());
-                return;
-            }
+        let ended = &self.shared.connection_ended;
+        let connections =
+            ended.wait_timeout_while_ignoring_poison(connections, STOP_TIMEOUT, |connections| {
+                !connections.is_empty()
+            });
+        if !connections.is_empty() {
+            log::warn!("emulator: {} connections did not end", connections.len());
         }
     }
 }
 
-impl Drop for Wire {
+impl Drop for Relay {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 impl Shared {
-    fn links(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Link>>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Connection>>> {
+        self.connections.lock_ignoring_poison()
     }
 
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
@@ -157,8 +155,8 @@ impl Shared {
             if let Err(error) = accepted
                 && !self.stopping.load(Ordering::SeqCst)
             {
-                log::warn!("emulator: a connection could not be taken: {error}");
-                thread::sleep(ACCEPT_WAIT);
+                log::warn!("emulator: accept failed: {error}");
+                thread::sleep(ACCEPT_BACKOFF);
             }
         }
     }
@@ -167,226 +165,230 @@ impl Shared {
         if self.stopping.load(Ordering::SeqCst) {
             return Ok(());
         }
-        if self.links().len() >= MAX_CONNECTIONS {
-            return Err(io::Error::other(format!("there are {MAX_CONNECTIONS} already")));
+        if self.connections().len() >= MAX_CONNECTIONS {
+            return Err(io::Error::other(format!(
+                "the limit of {MAX_CONNECTIONS} connections is reached"
+            )));
         }
-        let library = TcpStream::connect(self.library)?;
-        SockRef::from(&library).set_send_buffer_size(IN_FLIGHT)?;
+        let upstream = TcpStream::connect(self.upstream)?;
+        SockRef::from(&upstream).set_send_buffer_size(SOCKET_BUFFER_SIZE)?;
         client.set_nodelay(true)?;
-        library.set_nodelay(true)?;
-        greet(&library)?;
-        let name = library.local_addr()?;
-        let library = Arc::new(library);
-        let to_library =
-            ToLibrary { stream: Some(Arc::clone(&library)), ended: false, guarded: false };
-        let link = Arc::new(Link {
+        upstream.set_nodelay(true)?;
+        probe(&upstream)?;
+        let name = upstream.local_addr()?;
+        let upstream = Arc::new(upstream);
+        let upstream_state =
+            Upstream { stream: Some(Arc::clone(&upstream)), ended: false, guarded: false };
+        let connection = Arc::new(Connection {
             client,
-            library: Mutex::new(to_library),
-            answer_limit: Mutex::new(None),
+            upstream: Mutex::new(upstream_state),
+            response_limit: Mutex::new(None),
             broken: AtomicBool::new(false),
         });
-        self.links().insert(name, Arc::clone(&link));
+        self.connections().insert(name, Arc::clone(&connection));
         let (requests_ended, ended) = channel();
-        let spawned = spawn_requests(Arc::clone(&link), Arc::clone(&library), requests_ended)
-            .and_then(|()| self.spawn_answers(name, link, library, ended));
+        let spawned =
+            spawn_request_thread(Arc::clone(&connection), Arc::clone(&upstream), requests_ended)
+                .and_then(|()| self.spawn_response_thread(name, connection, upstream, ended));
         if spawned.is_err()
-            && let Some(link) = self.links().remove(&name)
+            && let Some(connection) = self.connections().remove(&name)
         {
-            link.end();
+            connection.shutdown();
         }
         spawned
     }
 
-    fn spawn_answers(
+    fn spawn_response_thread(
         self: &Arc<Self>,
         name: SocketAddr,
-        link: Arc<Link>,
-        library: Arc<TcpStream>,
+        connection: Arc<Connection>,
+        upstream: Arc<TcpStream>,
         requests_ended: Receiver<()>,
     ) -> io::Result<()> {
         let shared = Arc::clone(self);
-        thread::Builder::new().name("emulator-answers".to_owned()).spawn(move || {
-            link.relay_answers(&library);
-            drop(library);
-            link.part(&requests_ended);
-            shared.links().remove(&name);
-            drop(link);
-            shared.link_ended.notify_all();
+        thread::Builder::new().name("emulator-responses".to_owned()).spawn(move || {
+            connection.relay_responses(&upstream);
+            drop(upstream);
+            connection.close(&requests_ended);
+            shared.connections().remove(&name);
+            drop(connection);
+            shared.connection_ended.notify_all();
         })?;
         Ok(())
     }
 }
 
-/// Waits until a thread of the library has taken the connection up.
+/// Waits until a tiny_http thread serves the connection.
 ///
-/// The library's pool counts a thread as idle until it has woken up. Of two connections that come
-/// at once the second may be left to a thread that is taken already, and wait until some other
-/// connection ends: for ever, if those stall. So the next one comes only after this one is served.
-fn greet(mut library: &TcpStream) -> io::Result<()> {
-    library.set_read_timeout(Some(GREETING_WAIT))?;
-    write!(library, "GET {GREETING} HTTP/1.1\r\n\r\n")?;
-    let mut answer = Vec::new();
+/// tiny_http's pool counts a thread as idle until it has woken up. The second of two simultaneous
+/// connections may be assigned to a thread that is already taken, and then waits until another
+/// connection ends: forever, if those stall. So the next connection is opened only after this one is
+/// served.
+fn probe(mut upstream: &TcpStream) -> io::Result<()> {
+    upstream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    write!(upstream, "GET {PROBE_PATH} HTTP/1.1\r\n\r\n")?;
+    let mut response = Vec::new();
     let mut buffer = [0; 512];
-    // It has no body.
-    while !answer.ends_with(b"\r\n\r\n") {
-        match library.read(&mut buffer)? {
+    // The response has no body.
+    while !response.ends_with(b"\r\n\r\n") {
+        match upstream.read(&mut buffer)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => answer.extend_from_slice(&buffer[..count]),
+            count => response.extend_from_slice(&buffer[..count]),
         }
     }
-    library.set_read_timeout(None)
+    upstream.set_read_timeout(None)
 }
 
-fn spawn_requests(link: Arc<Link>, library: Arc<TcpStream>, ended: Sender<()>) -> io::Result<()> {
+fn spawn_request_thread(
+    connection: Arc<Connection>,
+    upstream: Arc<TcpStream>,
+    ended: Sender<()>,
+) -> io::Result<()> {
     thread::Builder::new().name("emulator-requests".to_owned()).spawn(move || {
-        link.relay_requests(&library);
-        drop(library);
-        drop(link);
+        connection.relay_requests(&upstream);
+        drop(upstream);
+        drop(connection);
         drop(ended);
     })?;
     Ok(())
 }
 
-impl Link {
+impl Connection {
     /// Breaks the connection now.
     pub(super) fn break_off(&self, how: Break) {
-        self.limit_answer(0, how);
+        self.limit_response(0, how);
         if how == Break::Reset {
             self.broken.store(true, Ordering::SeqCst);
-            // The reset goes out when the last thread lets go of the socket.
+            // The reset is sent when the last thread drops the socket.
             let lingerless = SockRef::from(&self.client).set_linger(Some(Duration::ZERO));
-            self.note("reset", lingerless);
-            self.note("reset", self.client.shutdown(Shutdown::Read));
+            trace_error("reset", lingerless);
+            trace_error("reset", self.client.shutdown(Shutdown::Read));
         }
-        self.shut_library(Shutdown::Both);
+        self.shut_upstream(Shutdown::Both);
     }
 
-    /// Keeps the end of what the client sends from the library, which at the end of an unfinished
-    /// body allocates all of what is missing: its connection is reset in place of that, and there
-    /// can be no answer. False if it is too late.
+    /// Hides the end of an incomplete body from tiny_http, which would allocate a buffer as large as
+    /// the missing rest. Its connection is reset instead, so there can be no response. Returns false
+    /// if it is too late.
     pub(super) fn guard_body(&self) -> bool {
-        let mut library = self.library();
-        library.guarded = !library.ended;
-        library.guarded
+        let mut upstream = self.upstream();
+        upstream.guarded = !upstream.ended;
+        upstream.guarded
     }
 
-    /// What is missing is little enough now.
+    /// Ends [`guard_body`](Self::guard_body), once the missing rest is small enough.
     pub(super) fn unguard_body(&self) {
-        self.library().guarded = false;
+        self.upstream().guarded = false;
     }
 
-    fn library(&self) -> MutexGuard<'_, ToLibrary> {
-        self.library.lock().unwrap_or_else(PoisonError::into_inner)
+    fn upstream(&self) -> MutexGuard<'_, Upstream> {
+        self.upstream.lock_ignoring_poison()
     }
 
-    fn shut_library(&self, how: Shutdown) {
-        let mut library = self.library();
-        library.ended = true;
-        let Some(stream) = &library.stream else { return };
-        if library.guarded {
-            // The reset goes out when the last thread lets go of the socket: this wakes the one
-            // that waits for an answer.
-            self.note("reset", SockRef::from(stream).set_linger(Some(Duration::ZERO)));
-            self.note("reset", stream.shutdown(Shutdown::Read));
-            library.stream = None;
+    fn shut_upstream(&self, how: Shutdown) {
+        let mut upstream = self.upstream();
+        upstream.ended = true;
+        let Some(stream) = &upstream.stream else { return };
+        if upstream.guarded {
+            // The reset is sent when the last thread drops the socket. The shutdown wakes the thread
+            // that waits for a response.
+            trace_error("reset", SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+            trace_error("reset", stream.shutdown(Shutdown::Read));
+            upstream.stream = None;
         } else {
-            self.note("end", stream.shutdown(how));
+            trace_error("end", stream.shutdown(how));
         }
     }
 
-    /// Breaks the connection after this many more bytes of answers.
-    pub(super) fn limit_answer(&self, bytes: u64, how: Break) {
-        *self.answer_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, how));
+    /// Breaks the connection after this many more response bytes.
+    pub(super) fn limit_response(&self, bytes: u64, how: Break) {
+        *self.response_limit.lock_ignoring_poison() = Some((bytes, how));
     }
 
-    /// Says `bytes` to the client in the library's stead, then breaks the connection.
-    pub(super) fn say_and_break(&self, bytes: &[u8], how: Break) {
-        self.limit_answer(0, how);
-        self.note("answer", (&self.client).write_all(bytes));
+    /// Sends `bytes` to the client, past tiny_http, and breaks the connection.
+    pub(super) fn write_and_break(&self, bytes: &[u8], how: Break) {
+        self.limit_response(0, how);
+        trace_error("write", (&self.client).write_all(bytes));
         self.break_off(how);
     }
 
-    fn end(&self) {
+    fn shutdown(&self) {
         self.broken.store(true, Ordering::SeqCst);
-        self.note("end", self.client.shutdown(Shutdown::Both));
-        self.shut_library(Shutdown::Both);
+        trace_error("end", self.client.shutdown(Shutdown::Both));
+        self.shut_upstream(Shutdown::Both);
     }
 
-    /// Clients go away whenever they like, so this is for the curious.
-    fn note(&self, doing: &str, outcome: io::Result<()>) {
-        if let Err(error) = outcome {
-            log::trace!("emulator: {doing} on a connection: {error}");
-        }
-    }
-
-    fn relay_requests(&self, mut library: &TcpStream) {
-        let mut buffer = vec![0; COPIED];
-        let mut heard = true;
+    fn relay_requests(&self, mut upstream: &TcpStream) {
+        let mut buffer = vec![0; COPY_SIZE];
+        let mut upstream_open = true;
         loop {
             match (&self.client).read(&mut buffer) {
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
-                // Whatever more is read would only keep the reset from going out.
+                // Reading on would only delay the reset.
                 Ok(_) if self.broken.load(Ordering::SeqCst) => break,
-                // Once the library listens no more, the rest is read and forgotten: closing on
-                // unread bytes would reset the connection, and the answer with it.
-                Ok(count) if heard => {
-                    heard = library.write_all(&buffer[..count]).is_ok();
+                // Once tiny_http has closed its side, the rest is read and discarded. Closing a socket
+                // with unread data resets the connection, and the response would be lost.
+                Ok(count) if upstream_open => {
+                    upstream_open = upstream.write_all(&buffer[..count]).is_ok();
                 }
                 Ok(_) => {}
             }
         }
-        self.shut_library(Shutdown::Write);
+        self.shut_upstream(Shutdown::Write);
     }
 
-    fn relay_answers(&self, mut library: &TcpStream) {
-        let mut buffer = vec![0; COPIED];
+    fn relay_responses(&self, mut upstream: &TcpStream) {
+        let mut buffer = vec![0; COPY_SIZE];
         loop {
-            let count = match library.read(&mut buffer) {
+            let count = match upstream.read(&mut buffer) {
                 Ok(0) => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return,
                 Ok(count) => count,
             };
-            let (passing, limit) = self.pass(count);
-            let said = (&self.client).write_all(&buffer[..passing]);
+            let (allowed, limit) = self.allow(count);
+            let written = (&self.client).write_all(&buffer[..allowed]);
             if let Some(how) = limit {
                 return self.break_off(how);
             }
-            if said.is_err() {
-                return self.shut_library(Shutdown::Both);
+            if written.is_err() {
+                return self.shut_upstream(Shutdown::Both);
             }
         }
     }
 
-    /// How many of `count` bytes of an answer may pass, and what happens after them.
-    fn pass(&self, count: usize) -> (usize, Option<Break>) {
-        let mut limit = self.answer_limit.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns how many of `count` response bytes to relay, and how to break the connection after
+    /// them.
+    fn allow(&self, count: usize) -> (usize, Option<Break>) {
+        let mut limit = self.response_limit.lock_ignoring_poison();
         match &mut *limit {
             None => (count, None),
             Some((left, how)) => {
-                let passing = count.min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= passing as u64;
-                (passing, (*left == 0).then_some(*how))
+                let allowed = count.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= allowed as u64;
+                (allowed, (*left == 0).then_some(*how))
             }
         }
     }
 
-    /// Ends the client's connection once there will be no more answers.
-    fn part(&self, requests_ended: &Receiver<()>) {
+    /// Closes the client's connection after the last response.
+    fn close(&self, requests_ended: &Receiver<()>) {
         if !self.broken.load(Ordering::SeqCst) {
-            self.note("close", self.client.shutdown(Shutdown::Write));
-            // The sender is only ever dropped: its thread has ended, or the time is over.
-            if requests_ended.recv_timeout(LINGER).is_err() {
-                self.note("close", self.client.shutdown(Shutdown::Read));
+            trace_error("close", self.client.shutdown(Shutdown::Write));
+            // The sender never sends. It is dropped when its thread ends.
+            if requests_ended.recv_timeout(LINGER_TIMEOUT).is_err() {
+                trace_error("close", self.client.shutdown(Shutdown::Read));
             }
         }
-        self.shut_library(Shutdown::Both);
+        self.shut_upstream(Shutdown::Both);
     }
 }
 
-/// An address at which a listener on `addr` can be reached from this machine.
+/// Returns the address at which a listener on `addr` is reachable from this machine.
+///
+/// An unspecified address (0.0.0.0) becomes the loopback address.
 pub(super) fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -394,4 +396,11 @@ pub(super) fn reachable(addr: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, addr.port())
+}
+
+/// Logs an error at `trace` only: clients may disconnect at any time.
+fn trace_error(operation: &str, result: io::Result<()>) {
+    if let Err(error) = result {
+        log::trace!("emulator: {operation} on a connection: {error}");
+    }
 }

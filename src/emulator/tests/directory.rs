@@ -51,7 +51,7 @@ fn objects_outlive_the_emulator_and_uploads_do_not() {
     assert_eq!(after["generation"], before["generation"]);
     assert_eq!(after["md5Hash"], before["md5Hash"]);
     assert_eq!(after["timeCreated"], before["timeCreated"]);
-    assert_eq!(ask(&emulator, "PUT", &target, &[], b"x").status, 404);
+    assert_eq!(request(&emulator, "PUT", &target, &[], b"x").status, 404);
     assert_eq!(fs::read_dir(root.path().join("pictures/.emulator/uploads")).unwrap().count(), 0);
     let again = put(&emulator, "a", b"again")["generation"].as_str().unwrap().to_owned();
     assert!(again.as_str() > before["generation"].as_str().unwrap());
@@ -64,7 +64,7 @@ fn nothing_leaves_the_directory() {
     let emulator = emulator_in(&inside);
     for name in ["../../escaped", "/escaped", "..", "a/../../../escaped"] {
         let target = format!("{UPLOADS}?uploadType=media&name={}", name.replace('/', "%2F"));
-        ask(&emulator, "POST", &target, &[], b"x");
+        request(&emulator, "POST", &target, &[], b"x");
     }
     fs::create_dir(root.path().join("outside")).unwrap();
     std::os::unix::fs::symlink(root.path().join("outside"), inside.join("pictures/link")).unwrap();
@@ -83,7 +83,7 @@ fn a_file_that_somebody_put_there_is_neither_shown_nor_touched() {
     assert_eq!(emulator.objects(BUCKET), []);
     put(&emulator, "mine", b"object");
     assert_eq!(emulator.content(BUCKET, "mine").unwrap(), b"object");
-    assert_eq!(ask(&emulator, "DELETE", &format!("{OBJECTS}/mine"), &[], b"").status, 204);
+    assert_eq!(request(&emulator, "DELETE", &format!("{OBJECTS}/mine"), &[], b"").status, 204);
     assert_eq!(fs::read(root.path().join("pictures/mine")).unwrap(), b"mine");
 }
 
@@ -97,7 +97,10 @@ fn replacing_and_deleting_leave_nothing_behind() {
     }
     assert_eq!(fs::read(root.path().join("pictures/a/b/c")).unwrap(), b"three");
     for name in ["a%2Fb%2Fc", "a%2Fb%2Fc%2Fd"] {
-        assert_eq!(ask(&emulator, "DELETE", &format!("{OBJECTS}/{name}"), &[], b"").status, 204);
+        assert_eq!(
+            request(&emulator, "DELETE", &format!("{OBJECTS}/{name}"), &[], b"").status,
+            204
+        );
     }
     let bucket = root.path().join("pictures");
     assert_eq!(fs::read_dir(&bucket).unwrap().count(), 1);

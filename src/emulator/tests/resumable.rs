@@ -10,10 +10,10 @@ fn one_request_with_the_whole_object_makes_it() {
     let emulator = emulator();
     let content = bytes(3 * STEP + 17);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, content.len());
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["size"], content.len().to_string());
-    assert_eq!(reply.json()["crc32c"], crc32c(&content));
+    let response = session.put_part(&content, 0, content.len());
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["size"], content.len().to_string());
+    assert_eq!(response.json()["crc32c"], crc32c(&content));
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
     assert_eq!(emulator.faults().violations(), []);
 }
@@ -46,11 +46,11 @@ fn a_chunked_body_without_a_range_brings_the_whole_object() {
 #[test]
 fn an_empty_object_is_made_by_a_range_without_bytes() {
     let emulator = emulator();
-    let reply = Session::start(&emulator, "a").put("bytes */0", b"");
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["size"], "0");
-    assert_eq!(reply.json()["crc32c"], "AAAAAA==");
-    assert_eq!(reply.json()["md5Hash"], "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let response = Session::start(&emulator, "a").put("bytes */0", b"");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["size"], "0");
+    assert_eq!(response.json()["crc32c"], "AAAAAA==");
+    assert_eq!(response.json()["md5Hash"], "1B2M2Y8AsgTpgAmY7PhCfg==");
 }
 
 #[test]
@@ -63,11 +63,11 @@ fn the_location_leads_to_whom_the_client_asked() {
         ("[::1]:80", "http://[::1]:80/"),
         ("no host/at all", &format!("{}/", emulator.url())),
     ] {
-        let reply = ask(&emulator, "POST", &target, &[("Host", host)], b"");
-        let location = reply.header("Location").unwrap();
+        let response = request(&emulator, "POST", &target, &[("Host", host)], b"");
+        let location = response.header("Location").unwrap();
         assert!(location.starts_with(base), "{location}");
         assert!(location.contains("upload_id="), "{location}");
-        assert_eq!(reply.body, b"");
+        assert_eq!(response.body, b"");
     }
 }
 
@@ -75,7 +75,7 @@ fn the_location_leads_to_whom_the_client_asked() {
 fn the_prefix_for_resumable_uploads_is_known_as_well() {
     let emulator = emulator();
     let target = format!("/resumable{UPLOADS}?uploadType=resumable&name=a");
-    assert_eq!(ask(&emulator, "POST", &target, &[], b"").status, 200);
+    assert_eq!(request(&emulator, "POST", &target, &[], b"").status, 200);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_session_takes_posts_like_puts() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let headers = [("Content-Range", "bytes 0-2/3")];
-    assert_eq!(ask(&emulator, "POST", &session.target, &headers, b"abc").status, 200);
+    assert_eq!(request(&emulator, "POST", &session.target, &headers, b"abc").status, 200);
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn status_query_with_nothing_persisted_has_no_range() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     for query in ["bytes */*", "bytes */1000"] {
-        let reply = session.put(query, b"");
-        assert_eq!((reply.status, reply.header("Range")), (308, None));
+        let response = session.put(query, b"");
+        assert_eq!((response.status, response.header("Range")), (308, None));
     }
     assert_eq!(emulator.objects(BUCKET), []);
 }
@@ -102,11 +102,11 @@ fn status_query_between_chunks_tells_what_is_persisted_and_the_session_goes_on()
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, STEP);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    let response = session.put_part(&content, 0, STEP);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     for query in ["bytes */*", "bytes */524288"] {
-        let reply = session.put(query, b"");
-        assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+        let response = session.put(query, b"");
+        assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     }
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(session.put_part(&content, STEP, 2 * STEP).status, 200);
@@ -158,9 +158,9 @@ fn a_small_chunk_that_is_not_the_last_is_refused() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, STEP - 1);
-    assert_eq!(reply.status, 400);
-    assert_eq!(reply.reason(), "invalid");
+    let response = session.put_part(&content, 0, STEP - 1);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.reason(), "invalid");
     assert_eq!(session.persisted(), 0);
 }
 
@@ -169,8 +169,8 @@ fn of_a_chunk_that_is_not_the_last_only_whole_steps_are_kept() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, 2 * STEP + 1);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-524287")));
+    let response = session.put_part(&content, 0, 2 * STEP + 1);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-524287")));
     assert_eq!(emulator.faults().violations().len(), 1);
     assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
@@ -199,8 +199,8 @@ fn a_chunk_beyond_what_is_persisted_is_503_and_nothing_is_kept() {
     let content = bytes(3 * STEP);
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put_part(&content, 0, STEP).status, 308);
-    let reply = session.put_part(&content, 2 * STEP, 3 * STEP);
-    assert_eq!((reply.status, reply.reason().as_str()), (503, "backendError"));
+    let response = session.put_part(&content, 2 * STEP, 3 * STEP);
+    assert_eq!((response.status, response.reason().as_str()), (503, "backendError"));
     assert_eq!(session.persisted(), STEP as u64);
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(emulator.faults().violations().len(), 1);
@@ -212,8 +212,8 @@ fn a_body_shorter_than_its_range_makes_no_object() {
     let content = bytes(2 * STEP + 9);
     let session = Session::start(&emulator, "a");
     let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
-    let reply = session.put(&range, &content[..STEP + 100]);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    let response = session.put(&range, &content[..STEP + 100]);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     assert_eq!(session.persisted(), STEP as u64);
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(emulator.faults().violations().len(), 1);
@@ -236,13 +236,13 @@ fn of_a_body_that_is_cut_only_whole_steps_are_kept() {
     let session = Session::start(&emulator, "a");
     let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
     let length = content.len().to_string();
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", range.as_str()), ("Content-Length", length.as_str())];
-    peer.send_head("PUT", &session.target, &headers).unwrap();
-    peer.write(&content[..2 * STEP + STEP / 2]).unwrap();
-    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    connection.send_head("PUT", &session.target, &headers).unwrap();
+    connection.write(&content[..2 * STEP + STEP / 2]).unwrap();
+    connection.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     // The end of the body is known to be processed when it is answered.
-    assert_eq!(peer.reply("PUT").unwrap().status, 400);
+    assert_eq!(connection.read_response("PUT").unwrap().status, 400);
     assert_eq!(session.persisted(), 2 * STEP as u64);
     assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
@@ -253,14 +253,14 @@ fn of_a_body_that_is_cut_only_whole_steps_are_kept() {
 fn a_cut_before_the_first_step_keeps_nothing() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", "bytes 0-4999/5000"), ("Content-Length", "5000")];
-    peer.send_head("PUT", &session.target, &headers).unwrap();
-    peer.write(&[7; 4999]).unwrap();
-    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
-    assert_eq!(peer.reply("PUT").unwrap().status, 400);
-    let reply = session.status();
-    assert_eq!((reply.status, reply.header("Range")), (308, None));
+    connection.send_head("PUT", &session.target, &headers).unwrap();
+    connection.write(&[7; 4999]).unwrap();
+    connection.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(connection.read_response("PUT").unwrap().status, 400);
+    let response = session.status();
+    assert_eq!((response.status, response.header("Range")), (308, None));
 }
 
 #[test]
@@ -268,8 +268,8 @@ fn a_precondition_is_checked_at_the_start() {
     let emulator = emulator();
     put(&emulator, "a", b"old");
     let target = format!("{UPLOADS}?uploadType=resumable&name=a&ifGenerationMatch=0");
-    let reply = ask(&emulator, "POST", &target, &[], b"");
-    assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+    let response = request(&emulator, "POST", &target, &[], b"");
+    assert_eq!((response.status, response.reason().as_str()), (412, "conditionNotMet"));
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn a_precondition_is_checked_at_the_end() {
     let session = Session::start_with(&emulator, "name=a&ifGenerationMatch=0", &[], "");
     put(&emulator, "a", b"meanwhile");
     for _ in 0..2 {
-        let reply = session.put("bytes 0-2/3", b"new");
-        assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+        let response = session.put("bytes 0-2/3", b"new");
+        assert_eq!((response.status, response.reason().as_str()), (412, "conditionNotMet"));
     }
     assert_eq!(session.status().status, 412);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"meanwhile");
@@ -292,9 +292,9 @@ fn a_matching_precondition_lets_the_object_be_replaced() {
     let old = put(&emulator, "a", b"old");
     let generation = old["generation"].as_str().unwrap();
     let query = format!("name=a&ifGenerationMatch={generation}&ifMetagenerationMatch=1");
-    let reply = Session::start_with(&emulator, &query, &[], "").put("bytes 0-2/3", b"new");
-    assert_eq!(reply.status, 200);
-    assert_ne!(reply.json()["generation"], generation);
+    let response = Session::start_with(&emulator, &query, &[], "").put("bytes 0-2/3", b"new");
+    assert_eq!(response.status, 200);
+    assert_ne!(response.json()["generation"], generation);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"new");
 }
 
@@ -305,9 +305,9 @@ fn custom_metadata_may_come_with_the_final_request() {
     let session = Session::start_with(&emulator, "name=a", &[], metadata);
     session.put_with(&[("Content-Range", "bytes */*"), ("X-Goog-Meta-Earlier", "1")], b"");
     let headers = [("Content-Range", "bytes 0-2/3"), ("X-Goog-Meta-Who", "me")];
-    let reply = session.put_with(&headers, b"abc");
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["metadata"], serde_json::json!({"seed": "7", "who": "me"}));
+    let response = session.put_with(&headers, b"abc");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["metadata"], serde_json::json!({"seed": "7", "who": "me"}));
 }
 
 #[test]
@@ -318,8 +318,8 @@ fn wrong_checksums_in_the_metadata_make_no_object() {
         format!(r#"{{"md5Hash": "{}"}}"#, md5(b"other")),
     ] {
         let session = Session::start_with(&emulator, "name=a", &[], &metadata);
-        let reply = session.put("bytes 0-2/3", b"abc");
-        assert_eq!((reply.status, reply.reason().as_str()), (400, "invalid"));
+        let response = session.put("bytes 0-2/3", b"abc");
+        assert_eq!((response.status, response.reason().as_str()), (400, "invalid"));
         assert_eq!(session.status().status, 400);
         assert_eq!(emulator.objects(BUCKET), []);
     }
@@ -393,9 +393,9 @@ fn a_size_that_changes_on_the_way_is_refused() {
 fn an_unknown_session_is_404() {
     let emulator = emulator();
     let target = format!("{UPLOADS}?uploadType=resumable&upload_id=nobody");
-    let reply = ask(&emulator, "PUT", &target, &[("Content-Range", "bytes 0-2/3")], b"abc");
-    assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"));
-    assert_eq!(ask(&emulator, "DELETE", &target, &[], b"").status, 404);
+    let response = request(&emulator, "PUT", &target, &[("Content-Range", "bytes 0-2/3")], b"abc");
+    assert_eq!((response.status, response.reason().as_str()), (404, "notFound"));
+    assert_eq!(request(&emulator, "DELETE", &target, &[], b"").status, 404);
     assert_eq!(emulator.faults().violations().len(), 2);
 }
 
@@ -406,7 +406,7 @@ fn a_cancelled_session_is_499_and_takes_nothing_more() {
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put_part(&content, 0, STEP).status, 308);
     for _ in 0..2 {
-        assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 499);
+        assert_eq!(request(&emulator, "DELETE", &session.target, &[], b"").status, 499);
     }
     assert_eq!(session.status().status, 499);
     assert_eq!(emulator.faults().violations(), []);
@@ -420,7 +420,7 @@ fn cancelling_a_finished_session_leaves_the_object() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
-    assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 404);
+    assert_eq!(request(&emulator, "DELETE", &session.target, &[], b"").status, 404);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"abc");
 }
 
@@ -428,8 +428,8 @@ fn cancelling_a_finished_session_leaves_the_object() {
 fn a_range_that_cannot_be_read_is_refused() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let reply = session.put("bytes 2-0/3", b"abc");
-    assert_eq!((reply.status, reply.reason().as_str()), (400, "badContentRange"));
+    let response = session.put("bytes 2-0/3", b"abc");
+    assert_eq!((response.status, response.reason().as_str()), (400, "badContentRange"));
     assert_eq!(emulator.faults().violations().len(), 1);
     assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
 }
@@ -438,8 +438,8 @@ fn a_range_that_cannot_be_read_is_refused() {
 fn the_start_says_what_is_missing_or_wrong() {
     let emulator = emulator();
     let start = |path: &str, headers: &[(&str, &str)], body: &str| {
-        let reply = ask(&emulator, "POST", path, headers, body.as_bytes());
-        (reply.status, reply.reason())
+        let response = request(&emulator, "POST", path, headers, body.as_bytes());
+        (response.status, response.reason())
     };
     let (invalid, uploads) = ("invalid".to_owned(), format!("{UPLOADS}?uploadType=resumable"));
     assert_eq!(start(&uploads, &[], ""), (400, "required".to_owned()));
@@ -481,15 +481,15 @@ fn connections_are_kept_alive() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let content = bytes(2 * STEP);
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let first = [("Content-Range", "bytes 0-262143/524288")];
-    let reply = peer.ask("PUT", &session.target, &first, &content[..STEP]).unwrap();
-    assert_eq!(reply.status, 308);
+    let response = connection.request("PUT", &session.target, &first, &content[..STEP]).unwrap();
+    assert_eq!(response.status, 308);
     let beyond = [("Content-Range", "bytes 524287-524287/524288")];
-    assert_eq!(peer.ask("PUT", &session.target, &beyond, b"x").unwrap().status, 503);
+    assert_eq!(connection.request("PUT", &session.target, &beyond, b"x").unwrap().status, 503);
     let second = [("Content-Range", "bytes 262144-524287/524288")];
-    let reply = peer.ask("PUT", &session.target, &second, &content[STEP..]).unwrap();
-    assert_eq!(reply.status, 200);
+    let response = connection.request("PUT", &session.target, &second, &content[STEP..]).unwrap();
+    assert_eq!(response.status, 200);
 }
 
 #[test]
@@ -497,13 +497,13 @@ fn a_stalled_upload_keeps_nobody_waiting() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let mut peers = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..20 {
-        let mut peer = Peer::to(&emulator);
+        let mut connection = Connection::to(&emulator);
         let headers = [("Content-Range", "bytes 0-524287/524288"), ("Content-Length", "524288")];
-        peer.send_head("PUT", &session.target, &headers).unwrap();
-        peer.write(&content[..1000]).unwrap();
-        peers.push(peer);
+        connection.send_head("PUT", &session.target, &headers).unwrap();
+        connection.write(&content[..1000]).unwrap();
+        connections.push(connection);
     }
     assert_eq!(session.put_part(&content, 0, content.len()).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);

@@ -1,22 +1,22 @@
-//! An object's bytes, or a range of them (RFC 9110, section 14).
+//! Downloads of an object or of a range of it (RFC 9110, section 14).
 
-use super::error::ApiError;
-use super::http::{Answer, Head};
-use super::object::Object;
-use super::precondition::Preconditions;
-use super::store::{Slice, Store};
+use crate::emulator::error::ApiError;
+use crate::emulator::http::{RequestHead, Response};
+use crate::emulator::object::Object;
+use crate::emulator::precondition::Preconditions;
+use crate::emulator::store::{ObjectRange, Store};
 
 pub(super) fn download(
     store: &Store,
     bucket: &str,
     name: &str,
-    head: &Head,
-) -> Result<Answer, ApiError> {
+    head: &RequestHead,
+) -> Result<Response, ApiError> {
     let preconditions = Preconditions::from_query(&head.query)?;
     let generation = head.query.number("generation")?;
     let range = head.header("Range").and_then(ByteRange::parse);
     let mut unsatisfiable = None;
-    let slice = store.open(bucket, name, generation, |object| {
+    let object_range = store.open(bucket, name, generation, |object| {
         preconditions.check_read(object.version)?;
         let Some(range) = range else { return Ok((0, object.size)) };
         range.within(object.size).ok_or_else(|| {
@@ -28,57 +28,57 @@ pub(super) fn download(
             )
         })
     });
-    match (slice, unsatisfiable) {
+    match (object_range, unsatisfiable) {
         (Err(error), Some(size)) => {
-            Ok(Answer::from(error).with("Content-Range", format!("bytes */{size}")))
+            Ok(Response::from(error).with_header("Content-Range", format!("bytes */{size}")))
         }
-        (slice, _) => Ok(answer(slice?, range.is_some())),
+        (object_range, _) => Ok(respond(object_range?, range.is_some())),
     }
 }
 
-fn answer(slice: Slice, is_part: bool) -> Answer {
-    let Slice { object, start, length, reader } = slice;
-    let answer = Answer { content: reader, length, ..Answer::empty(200) }
-        .with("Content-Type", header_text(&object.description.content_type))
-        .with("ETag", object.etag())
-        .with("Accept-Ranges", "bytes")
-        .with("X-Goog-Generation", object.version.generation.to_string())
-        .with("X-Goog-Metageneration", object.version.metageneration.to_string())
-        .with("X-Goog-Hash", object.hash_header())
-        .with("X-Goog-Stored-Content-Encoding", "identity")
-        .with("X-Goog-Stored-Content-Length", object.size.to_string())
-        .with("X-Goog-Storage-Class", "STANDARD");
-    let answer = with_kept_fields(answer, &object);
-    match is_part {
-        false => answer,
-        true => {
-            let range = format!("bytes {start}-{}/{}", start + length - 1, object.size);
-            Answer { status: 206, ..answer.with("Content-Range", range) }
-        }
+fn respond(object_range: ObjectRange, is_part: bool) -> Response {
+    let ObjectRange { object, start, length, reader } = object_range;
+    let response = Response { body: reader, length, ..Response::empty(200) }
+        .with_header("Content-Type", header_text(&object.metadata.content_type))
+        .with_header("ETag", object.etag())
+        .with_header("Accept-Ranges", "bytes")
+        .with_header("X-Goog-Generation", object.version.generation.to_string())
+        .with_header("X-Goog-Metageneration", object.version.metageneration.to_string())
+        .with_header("X-Goog-Hash", object.hash_header())
+        .with_header("X-Goog-Stored-Content-Encoding", "identity")
+        .with_header("X-Goog-Stored-Content-Length", object.size.to_string())
+        .with_header("X-Goog-Storage-Class", "STANDARD");
+    let response = with_metadata_headers(response, &object);
+    if is_part {
+        let range = format!("bytes {start}-{}/{}", start + length - 1, object.size);
+        Response { status: 206, ..response.with_header("Content-Range", range) }
+    } else {
+        response
     }
 }
 
-fn with_kept_fields(answer: Answer, object: &Object) -> Answer {
+/// Adds the headers that repeat fields of the object's metadata.
+fn with_metadata_headers(response: Response, object: &Object) -> Response {
     let headers = [
         ("Cache-Control", "cacheControl"),
         ("Content-Disposition", "contentDisposition"),
         ("Content-Language", "contentLanguage"),
     ];
-    headers.into_iter().fold(answer, |answer, (header, field)| {
-        match object.description.fields.get(field).and_then(|value| value.as_str()) {
-            Some(value) => answer.with(header, header_text(value)),
-            None => answer,
+    headers.into_iter().fold(response, |response, (header, field)| {
+        match object.metadata.fields.get(field).and_then(|value| value.as_str()) {
+            Some(value) => response.with_header(header, header_text(value)),
+            None => response,
         }
     })
 }
 
-/// What may stand in a header of what a client once sent in JSON.
+/// Removes the characters of a metadata field that a header cannot contain.
 fn header_text(value: &str) -> String {
     value.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect()
 }
 
-/// One range of bytes. Several, and what cannot be read, count as no range: the answer is the whole
-/// object, as RFC 9110 allows.
+/// A single range. A header with several ranges, or a malformed one, is ignored, as RFC 9110
+/// allows: the response is the whole object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ByteRange {
     From { first: u64, last: Option<u64> },
@@ -101,7 +101,7 @@ impl ByteRange {
         }
     }
 
-    /// Start and length of what there is of the range; `None`: nothing.
+    /// Returns start and length of the part of the range that exists; `None` if there is none.
     fn within(self, size: u64) -> Option<(u64, u64)> {
         let (start, end) = match self {
             Self::From { first, last } => {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_what_there_is_of_a_range() {
+    fn range_is_limited_to_the_object() {
         for (header, of_ten) in [
             ("bytes=0-3", Some((0, 4))),
             ("bytes=2-", Some((2, 8))),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_aside_what_is_no_single_range() {
+    fn malformed_or_multiple_ranges_are_ignored() {
         for header in
             ["", "bytes", "bytes=", "bytes=3-1", "bytes=0-1,4-5", "items=0-1", "bytes=a-b"]
         {

@@ -1,4 +1,4 @@
-//! What the emulator saw.
+//! The requests and violations that the emulator has seen.
 
 use std::collections::VecDeque;
 
@@ -9,53 +9,53 @@ use super::RequestKind;
 const MAX_REQUESTS: usize = 10_000;
 const MAX_VIOLATIONS: usize = 1_000;
 
-/// A request, once it was answered or broken off.
+/// A request that is finished or was broken off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SeenRequest {
-    /// What it was for.
+pub struct RecordedRequest {
+    /// The kind of request.
     pub kind: RequestKind,
-    /// The object that it was about, where it was about one.
+    /// The object that the request was about, if any.
     pub object: Option<String>,
-    /// Its Content-Range, as it was written.
+    /// The Content-Range header, unparsed.
     pub content_range: Option<String>,
-    /// How many bytes of its body came.
+    /// The number of body bytes received.
     pub body_bytes: u64,
-    /// The status of the answer; `None`: there was none.
+    /// The status of the response; `None` if there was no response.
     pub status: Option<u16>,
-    /// Whether an ordered fault acted on it.
+    /// True if an injected fault acted on the request.
     pub fault: bool,
 }
 
-/// Something that the protocol does not allow a client to do, however much goes wrong.
+/// A violation of the protocol by a client, which no fault excuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The object that the request was about, where that is known.
+    /// The object that the request was about, if known.
     pub object: Option<String>,
-    /// What was wrong, for a person.
+    /// A human-readable description.
     pub what: String,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    requests: VecDeque<SeenRequest>,
+pub(super) struct RequestLog {
+    requests: VecDeque<RecordedRequest>,
     violations: Vec<Violation>,
 }
 
-impl Record {
-    pub(super) fn push(&mut self, request: SeenRequest) {
+impl RequestLog {
+    pub(super) fn push_request(&mut self, request: RecordedRequest) {
         if self.requests.len() == MAX_REQUESTS {
             self.requests.pop_front();
         }
         self.requests.push_back(request);
     }
 
-    pub(super) fn violated(&mut self, violation: Violation) {
+    pub(super) fn push_violation(&mut self, violation: Violation) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(violation);
         }
     }
 
-    pub(super) fn requests(&self) -> Vec<SeenRequest> {
+    pub(super) fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.iter().cloned().collect()
     }
 
@@ -63,7 +63,7 @@ impl Record {
         self.violations.clone()
     }
 
-    pub(super) fn forget(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 }

@@ -1,13 +1,14 @@
-//! What a request asks for: the one place that knows the API's paths.
+//! Router: maps a request's method, path and query to an operation. No other module knows the
+//! API's paths.
 
 use tiny_http::Method;
 
 use super::content_range::ContentRange;
 use super::error::ApiError;
 use super::faults::RequestKind;
-use super::http::Head;
+use super::http::RequestHead;
 
-/// A request, understood as far as its method, path and query go.
+/// An operation of the API, with the parameters that its path and query carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     CreateBucket,
@@ -22,56 +23,58 @@ pub(super) enum Operation {
     StartSession { bucket: String },
     ContinueSession { id: String },
     CancelSession { id: String },
-    OrderFaults,
-    ShowFaults,
+    InjectFaults,
+    ListFaults,
     ClearFaults,
-    ShowRequests,
-    ForgetRequests,
+    ListRequests,
+    ClearRequests,
+}
+
+/// Returns the operation that a request asks for.
+pub(super) fn route(head: &RequestHead) -> Result<Operation, ApiError> {
+    let method = match &head.method {
+        Method::Head => &Method::Get,
+        method => method,
+    };
+    let path: Vec<&str> = head.path.iter().map(String::as_str).collect();
+    let operation = match path.as_slice() {
+        ["storage", "v1", "b"] => route_buckets(method),
+        ["storage", "v1", "b", bucket] => route_bucket(method, bucket),
+        ["storage", "v1", "b", bucket, "o"] => route_objects(method, bucket),
+        ["storage", "v1", "b", bucket, "o", name @ ..] => {
+            route_object(method, bucket, name.join("/"), head.query.get("alt"))
+        }
+        ["download", "storage", "v1", "b", bucket, "o", name @ ..] => {
+            route_object(method, bucket, name.join("/"), Some("media"))
+        }
+        ["upload", "storage", "v1", "b", bucket, "o"]
+        | ["resumable", "upload", "storage", "v1", "b", bucket, "o"] => {
+            route_upload(method, bucket, head)?
+        }
+        ["_emulator", "faults"] => route_faults(method),
+        ["_emulator", "requests"] => route_requests(method),
+        _ => return Err(ApiError::new(404, "notFound", "No such path.")),
+    };
+    operation.ok_or_else(|| {
+        let message = format!("The emulator does not implement {} on this path.", head.method);
+        ApiError::new(501, "notImplemented", message)
+    })
 }
 
 impl Operation {
-    pub(super) fn of(head: &Head) -> Result<Self, ApiError> {
-        let method = match &head.method {
-            Method::Head => &Method::Get,
-            method => method,
-        };
-        let path: Vec<&str> = head.path.iter().map(String::as_str).collect();
-        let operation = match path.as_slice() {
-            ["storage", "v1", "b"] => of_buckets(method),
-            ["storage", "v1", "b", bucket] => of_bucket(method, bucket),
-            ["storage", "v1", "b", bucket, "o"] => of_objects(method, bucket),
-            ["storage", "v1", "b", bucket, "o", name @ ..] => {
-                of_object(method, bucket, name.join("/"), head.query.get("alt"))
-            }
-            ["download", "storage", "v1", "b", bucket, "o", name @ ..] => {
-                of_object(method, bucket, name.join("/"), Some("media"))
-            }
-            ["upload", "storage", "v1", "b", bucket, "o"]
-            | ["resumable", "upload", "storage", "v1", "b", bucket, "o"] => {
-                of_upload(method, bucket, head)?
-            }
-            ["_emulator", "faults"] => of_faults(method),
-            ["_emulator", "requests"] => of_requests(method),
-            _ => return Err(ApiError::new(404, "notFound", "The emulator knows no such path.")),
-        };
-        operation.ok_or_else(|| {
-            let message = format!("The emulator does not do {} on this path.", head.method);
-            ApiError::new(501, "notImplemented", message)
-        })
-    }
-
-    /// Orders to the emulator itself meet no faults.
+    /// True for the emulator's control API, on which no fault acts and which is not recorded.
     pub(super) fn is_control(&self) -> bool {
         matches!(
             self,
-            Self::OrderFaults
-                | Self::ShowFaults
+            Self::InjectFaults
+                | Self::ListFaults
                 | Self::ClearFaults
-                | Self::ShowRequests
-                | Self::ForgetRequests
+                | Self::ListRequests
+                | Self::ClearRequests
         )
     }
 
+    /// The kind under which faults and the record know this operation.
     pub(super) fn kind(&self, range: Option<&ContentRange>) -> RequestKind {
         match self {
             Self::CreateBucket | Self::GetBucket { .. } | Self::ListBuckets => RequestKind::Bucket,
@@ -82,8 +85,8 @@ impl Operation {
             Self::UploadMedia { .. } | Self::UploadMultipart { .. } => RequestKind::Simple,
             Self::StartSession { .. } => RequestKind::Start,
             Self::ContinueSession { .. } => match range {
-                Some(ContentRange::Query { total: Some(0) }) => RequestKind::Data,
-                Some(ContentRange::Query { .. }) => RequestKind::Status,
+                Some(ContentRange::Status { total: Some(0) }) => RequestKind::Data,
+                Some(ContentRange::Status { .. }) => RequestKind::Status,
                 Some(ContentRange::Chunk { .. }) | None => RequestKind::Data,
             },
             Self::CancelSession { .. } => RequestKind::Cancel,
@@ -92,7 +95,7 @@ impl Operation {
     }
 }
 
-fn of_buckets(method: &Method) -> Option<Operation> {
+fn route_buckets(method: &Method) -> Option<Operation> {
     match method {
         Method::Get => Some(Operation::ListBuckets),
         Method::Post => Some(Operation::CreateBucket),
@@ -100,15 +103,20 @@ fn of_buckets(method: &Method) -> Option<Operation> {
     }
 }
 
-fn of_bucket(method: &Method, bucket: &str) -> Option<Operation> {
+fn route_bucket(method: &Method, bucket: &str) -> Option<Operation> {
     (*method == Method::Get).then(|| Operation::GetBucket { bucket: bucket.to_owned() })
 }
 
-fn of_objects(method: &Method, bucket: &str) -> Option<Operation> {
+fn route_objects(method: &Method, bucket: &str) -> Option<Operation> {
     (*method == Method::Get).then(|| Operation::ListObjects { bucket: bucket.to_owned() })
 }
 
-fn of_object(method: &Method, bucket: &str, name: String, alt: Option<&str>) -> Option<Operation> {
+fn route_object(
+    method: &Method,
+    bucket: &str,
+    name: String,
+    alt: Option<&str>,
+) -> Option<Operation> {
     let bucket = bucket.to_owned();
     match method {
         Method::Get if alt == Some("media") => Some(Operation::Download { bucket, name }),
@@ -118,7 +126,11 @@ fn of_object(method: &Method, bucket: &str, name: String, alt: Option<&str>) -> 
     }
 }
 
-fn of_upload(method: &Method, bucket: &str, head: &Head) -> Result<Option<Operation>, ApiError> {
+fn route_upload(
+    method: &Method,
+    bucket: &str,
+    head: &RequestHead,
+) -> Result<Option<Operation>, ApiError> {
     let bucket = bucket.to_owned();
     if let Some(id) = head.query.get("upload_id") {
         let id = id.to_owned();
@@ -133,25 +145,25 @@ fn of_upload(method: &Method, bucket: &str, head: &Head) -> Result<Option<Operat
         (Method::Post, Some("multipart")) => Ok(Some(Operation::UploadMultipart { bucket })),
         (Method::Post, Some("resumable")) => Ok(Some(Operation::StartSession { bucket })),
         (Method::Post, _) => Err(ApiError::invalid(
-            "Invalid value for uploadType: write media, multipart or resumable.",
+            "Invalid value for uploadType: use media, multipart or resumable.",
         )),
         _ => Ok(None),
     }
 }
 
-fn of_faults(method: &Method) -> Option<Operation> {
+fn route_faults(method: &Method) -> Option<Operation> {
     match method {
-        Method::Post => Some(Operation::OrderFaults),
-        Method::Get => Some(Operation::ShowFaults),
+        Method::Post => Some(Operation::InjectFaults),
+        Method::Get => Some(Operation::ListFaults),
         Method::Delete => Some(Operation::ClearFaults),
         _ => None,
     }
 }
 
-fn of_requests(method: &Method) -> Option<Operation> {
+fn route_requests(method: &Method) -> Option<Operation> {
     match method {
-        Method::Get => Some(Operation::ShowRequests),
-        Method::Delete => Some(Operation::ForgetRequests),
+        Method::Get => Some(Operation::ListRequests),
+        Method::Delete => Some(Operation::ClearRequests),
         _ => None,
     }
 }
