@@ -53,7 +53,7 @@ fn send_and_break(request: Request, mut content: impl Read, then: Break) {
         Break::Close => close(stream),
     };
     trace_error("break", broken);
-    // Only now, so that the connection is registered, and ends with the emulator, until here.
+    // Only now: until then the connection stays registered, so that shutdown can break it.
     drop(request.take_over());
 }
 

@@ -211,7 +211,9 @@ impl<'a> RequestBody<'a> {
             return Err(error);
         }
         self.apply_fault()?;
-        let Some(source) = &self.source else { return Ok(0) };
+        let Some(source) = self.source.as_ref().filter(|_| !buffer.is_empty()) else {
+            return Ok(0);
+        };
         let mut reader = source.reader();
         let Ok(available) = reader.fill() else {
             drop(reader);

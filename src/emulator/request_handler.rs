@@ -13,10 +13,10 @@ use crate::http::rejection::{Rejection, RejectionReason};
 use crate::http::request::Request;
 use crate::http::response::Response;
 
-/// More time than a test takes: a client may be stopped in a debugger.
+/// Longer than any test: a client may be paused in a debugger.
 const LONG: Duration = Duration::from_secs(60 * 60);
 
-/// Limits of the emulator. Slow clients are not an attack here.
+/// Limits of the emulator, which never gives up on a slow client.
 pub(super) const LIMITS: Limits = Limits {
     max_connections: 200,
     idle_timeout: LONG,
