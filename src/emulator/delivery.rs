@@ -32,12 +32,13 @@ pub(super) fn send(request: Request, delivery: Delivery) {
 }
 
 /// Returns all bytes of a response.
-fn content(mut response: Response, method: &Method) -> impl Read + use<> {
+fn content(response: Response, method: &Method) -> impl Read + use<> {
     let mut head = Vec::new();
     response.write_head(false, &mut head);
-    let none = ResponseBody::Bytes(Vec::new());
-    let body =
-        if *method == Method::Head { none } else { std::mem::replace(&mut response.body, none) };
+    let body = match method {
+        Method::Head => ResponseBody::Bytes(Vec::new()),
+        _ => response.body,
+    };
     io::Cursor::new(head).chain(body_reader(body))
 }
 
