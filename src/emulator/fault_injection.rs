@@ -5,20 +5,22 @@ use std::time::Duration;
 use tiny_http::StatusCode;
 
 use super::error::ApiError;
-use super::faults::{Action, Processing, RawResponse};
-use super::http::{BodyFault, BodyFaultKind, RequestBody, Response};
+use super::faults::{Action, Break, Processing, RawResponse};
+use super::http::{BodyFault, BodyFaultKind, RequestBody, empty_response, json_response, truncate};
 use super::parsed_request::ParsedRequest;
 use super::shutdown::ShutdownSignal;
-use super::wire::Break;
+use crate::http::response::Response;
 
-/// How a response is sent.
+/// Outcome of a request, as its client sees it.
 pub(super) enum Delivery {
-    /// Through tiny_http.
+    /// The response.
     Response(Response),
-    /// As these bytes, past tiny_http; then the connection is broken.
+    /// The first bytes of the response; then the connection is broken.
+    Partial { response: Response, bytes: u64, then: Break },
+    /// These bytes as the response; then the connection is broken.
     Raw { bytes: Vec<u8>, status: u16, then: Break },
-    /// Not at all: the connection is broken, or the client has disconnected.
-    None,
+    /// No response: the connection is broken.
+    Break(Break),
 }
 
 /// The part of an action that happens while the body is read.
@@ -45,9 +47,9 @@ pub(super) fn response_without_processing(
 ) -> Option<Response> {
     match action {
         Action::Status { status, retry_after } => {
-            let response = Response::json(*status, &injected_error(*status).to_json());
+            let response = json_response(*status, &injected_error(*status).to_json());
             Some(match retry_after {
-                Some(value) => response.with_header("Retry-After", value.clone()),
+                Some(value) => response.with_header("Retry-After", value),
                 None => response,
             })
         }
@@ -59,7 +61,7 @@ pub(super) fn response_without_processing(
             Some(error.into())
         }
         Action::Respond(RawResponse { processing: Processing::Skipped, .. }) => {
-            Some(Response::empty(200))
+            Some(empty_response(200))
         }
         _ => None,
     }
@@ -69,17 +71,16 @@ pub(super) fn response_without_processing(
 pub(super) fn deliver(
     action: Option<&Action>,
     body: &RequestBody<'_>,
-    response: Response,
+    mut response: Response,
     shutdown: &ShutdownSignal,
 ) -> Delivery {
     match action {
-        Some(Action::BreakBeforeResponse { with }) => {
-            body.connection().break_off(*with);
-            Delivery::None
-        }
+        Some(Action::BreakBeforeResponse { with }) => Delivery::Break(*with),
         Some(Action::BreakAfterRequestBytes { bytes, with }) if *bytes == body.received() => {
-            body.connection().break_off(*with);
-            Delivery::None
+            Delivery::Break(*with)
+        }
+        Some(Action::BreakAfterResponseBytes { bytes, with }) => {
+            Delivery::Partial { response, bytes: *bytes, then: *with }
         }
         Some(Action::StallBeforeResponse { ms }) => {
             shutdown.wait_timeout(Duration::from_millis(*ms));
@@ -88,7 +89,10 @@ pub(super) fn deliver(
         Some(Action::Respond(raw)) => {
             Delivery::Raw { bytes: raw_bytes(raw), status: raw.status, then: Break::Close }
         }
-        Some(Action::TruncateResponse { bytes }) => Delivery::Response(response.truncated(*bytes)),
+        Some(Action::TruncateResponse { bytes }) => {
+            truncate(&mut response, *bytes);
+            Delivery::Response(response)
+        }
         _ => Delivery::Response(response),
     }
 }
@@ -96,7 +100,7 @@ pub(super) fn deliver(
 /// The response of [`Action::RespondAfterRequestBytes`].
 pub(super) fn early_response(action: Option<&Action>) -> Delivery {
     let Some(Action::RespondAfterRequestBytes { status, with, .. }) = action else {
-        return Delivery::None;
+        return Delivery::Break(Break::Close);
     };
     let raw = RawResponse {
         status: *status,

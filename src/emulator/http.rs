@@ -1,25 +1,24 @@
 //! Request head, request body and response. Knows nothing about buckets and objects.
 
-use std::io::{Cursor, Read};
-use std::sync::Arc;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
-use tiny_http::{Method, Request};
+use tiny_http::Method;
 use url::form_urlencoded;
 
 use super::error::ApiError;
+use super::faults::Break;
 use super::shutdown::ShutdownSignal;
-use super::wire::{Break, Connection};
+use crate::http::body::Body;
+use crate::http::body_source::BodySource;
+use crate::http::request::Request;
+use crate::http::response::{Response, ResponseBody};
 
 /// The size of a read. Also the step in which Cloud Storage persists an upload, so that a full
 /// buffer is a whole step.
 pub(super) const BUFFER_SIZE: usize = 256 << 10;
-
-/// The most that may be unread when a body breaks off or a request is dropped: tiny_http then
-/// allocates a buffer as large as the unread rest.
-pub(super) const MAX_UNREAD: u64 = 1 << 30;
 
 /// The largest JSON body, in bytes.
 const MAX_JSON_SIZE: usize = 1 << 20;
@@ -62,7 +61,7 @@ pub(super) struct RequestHead {
 impl RequestHead {
     /// Parses a head. `own_authority` replaces a Host header that is missing or malformed.
     pub(super) fn from_request(request: &Request, own_authority: &str) -> Result<Self, ApiError> {
-        let target = request.url();
+        let target = request.target.as_str();
         let target = match target.strip_prefix("http://") {
             Some(absolute) => absolute.find('/').map_or("/", |slash| &absolute[slash..]),
             None => target,
@@ -74,13 +73,10 @@ impl RequestHead {
             .map(|segment| percent_decode_str(segment).decode_utf8().map(|text| text.into_owned()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| ApiError::invalid("The path is not percent-encoded UTF-8."))?;
-        let headers: Vec<_> = request
-            .headers()
-            .iter()
-            .map(|header| (header.field.to_string(), header.value.to_string()))
-            .collect();
+        let headers =
+            request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let head = Self {
-            method: request.method().clone(),
+            method: request.method.clone(),
             path,
             query: QueryParams::parse(query),
             authority: String::new(),
@@ -144,10 +140,10 @@ pub(super) enum BodyFaultKind {
 /// The reason why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
-    /// The client closed its side of the connection.
-    ClientDisconnected,
-    /// A [`BodyFault`] broke the connection.
-    Broken,
+    /// The client disconnected or sent a malformed chunk, or the emulator shuts down.
+    Incomplete,
+    /// A [`BodyFault`] demands that the connection is broken.
+    Break(Break),
     /// A [`BodyFault`] demands a response now.
     RespondEarly,
 }
@@ -175,45 +171,23 @@ impl From<BodyError> for RequestError {
 
 /// Reader of a request body.
 pub(super) struct RequestBody<'a> {
-    request: &'a mut Request,
-    connection: Arc<Connection>,
+    /// `None` for a request without a body.
+    source: Option<Body>,
     shutdown: &'a ShutdownSignal,
     length: Option<u64>,
     received: u64,
     fault: Option<BodyFault>,
     error: Option<BodyError>,
-    ended: bool,
-    guarded: bool,
 }
 
 impl<'a> RequestBody<'a> {
     pub(super) fn new(
-        request: &'a mut Request,
-        connection: Arc<Connection>,
+        source: Option<Body>,
         shutdown: &'a ShutdownSignal,
         fault: Option<BodyFault>,
     ) -> Self {
-        let chunked = request.headers().iter().any(|h| h.field.equiv("Transfer-Encoding"));
-        let length = if chunked { None } else { Some(request.body_length().unwrap_or(0) as u64) };
-        let guarded = length > Some(MAX_UNREAD);
-        let too_late = guarded && !connection.guard_body();
-        let error = too_late.then_some(BodyError::ClientDisconnected);
-        Self {
-            request,
-            connection,
-            shutdown,
-            length,
-            received: 0,
-            fault,
-            error,
-            ended: false,
-            guarded,
-        }
-    }
-
-    /// The connection of the request.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+        let length = source.as_ref().map_or(Some(0), Body::content_length);
+        Self { source, shutdown, length, received: 0, fault, error: None }
     }
 
     /// The Content-Length; `None` for a chunked body.
@@ -231,37 +205,27 @@ impl<'a> RequestBody<'a> {
         self.error
     }
 
-    /// The number of bytes that tiny_http waits for when the request is dropped.
-    pub(super) fn unread(&self) -> u64 {
-        self.length.map_or(0, |length| length - self.received)
-    }
-
     /// Reads some bytes; returns 0 only at the end of a complete body.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         self.apply_fault()?;
-        if self.ended || buffer.is_empty() || self.length == Some(self.received) {
+        let Some(source) = self.source.as_ref().filter(|_| !buffer.is_empty()) else {
             return Ok(0);
-        }
+        };
+        let mut reader = source.reader();
+        let Ok(available) = reader.fill() else {
+            drop(reader);
+            return self.fail(BodyError::Incomplete);
+        };
         let max = self.fault.map_or(u64::MAX, |fault| fault.after - self.received);
-        let count = buffer.len().min(usize::try_from(max).unwrap_or(usize::MAX));
-        match self.request.as_reader().read(&mut buffer[..count]) {
-            Ok(0) if self.length.is_none() => {
-                self.ended = true;
-                Ok(0)
-            }
-            Ok(0) | Err(_) => self.fail(BodyError::ClientDisconnected),
-            Ok(count) => {
-                self.received += count as u64;
-                if self.guarded && self.unread() <= MAX_UNREAD {
-                    self.connection.unguard_body();
-                    self.guarded = false;
-                }
-                Ok(count)
-            }
-        }
+        let count = available.len().min(buffer.len());
+        let count = count.min(usize::try_from(max).unwrap_or(usize::MAX));
+        buffer[..count].copy_from_slice(&available[..count]);
+        reader.consume(count);
+        self.received += count as u64;
+        Ok(count)
     }
 
     /// Reads until the buffer has `size` bytes, or the body ends.
@@ -325,10 +289,7 @@ impl<'a> RequestBody<'a> {
             }
             // The body is complete, so the request is processed.
             _ if self.received > 0 && self.length == Some(self.received) => Ok(()),
-            BodyFaultKind::Break(how) => {
-                self.connection.break_off(how);
-                self.fail(BodyError::Broken)
-            }
+            BodyFaultKind::Break(how) => self.fail(BodyError::Break(how)),
             BodyFaultKind::RespondEarly => self.fail(BodyError::RespondEarly),
         }
     }
@@ -350,44 +311,37 @@ pub(super) fn parse_json(text: &[u8]) -> Result<Value, ApiError> {
     }
 }
 
-/// A response.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Box<dyn Read + Send>,
-    pub(super) length: u64,
+/// A response without a body.
+pub(super) fn empty_response(status: u16) -> Response {
+    Response::with_body(status, ResponseBody::Bytes(Vec::new()))
 }
 
-impl Response {
-    pub(super) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Box::new(std::io::empty()), length: 0 }
-    }
+pub(super) fn json_response(status: u16, value: &Value) -> Response {
+    let text = format!("{value}\n").into_bytes();
+    Response::new(status, "application/json; charset=UTF-8", text)
+}
 
-    pub(super) fn json(status: u16, value: &Value) -> Self {
-        let mut text = value.to_string().into_bytes();
-        text.push(b'\n');
-        let length = text.len() as u64;
-        Self { body: Box::new(Cursor::new(text)), length, ..Self::empty(status) }
-            .with_header("Content-Type", "application/json; charset=UTF-8")
+/// Shortens the body of a response to at most `length` bytes.
+pub(super) fn truncate(response: &mut Response, length: u64) {
+    match &mut response.body {
+        ResponseBody::Bytes(bytes) => bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX)),
+        ResponseBody::Stream(_, size) => *size = length.min(*size),
     }
+}
 
-    pub(super) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// Shortens the body to at most `length` bytes.
-    pub(super) fn truncated(self, length: u64) -> Self {
-        let length = length.min(self.length);
-        Self { body: Box::new(self.body.take(length)), length, ..self }
+/// Returns a reader of a response body.
+pub(super) fn body_reader(body: ResponseBody) -> Box<dyn Read + Send> {
+    match body {
+        ResponseBody::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+        ResponseBody::Stream(content, length) => Box::new(content.take(length)),
     }
 }
 
 impl From<ApiError> for Response {
     fn from(error: ApiError) -> Self {
         match error.status {
-            304 => Self::empty(304),
-            status => Self::json(status, &error.to_json()),
+            304 => empty_response(304),
+            status => json_response(status, &error.to_json()),
         }
     }
 }

@@ -13,16 +13,14 @@
 //! updates, compose and copy, gzip transcoding, sessions that survive a restart, the XML and gRPC
 //! APIs. Most of the CPU time of an upload goes into the MD5 that clients expect.
 //!
-//! tiny_http aborts the process on some malicious requests (a newer HTTP version with an enormous
-//! Content-Length). This is another reason to listen on loopback only.
-//!
-//! The path of a request: `wire` (relay) → tiny_http → `dispatch` (threads) → `service` → `router` →
-//! `fault_injection` → `handlers` → `store` or `upload`.
+//! The path of a request: `crate::http` (connection, dispatch) → `request_handler` → `worker_pool` →
+//! `service` → `router` → `fault_injection` → `handlers` → `store` or `upload`, and back through
+//! `delivery`.
 
 mod checksum;
 mod content_range;
 mod context;
-mod dispatch;
+mod delivery;
 mod error;
 mod fault_injection;
 mod faults;
@@ -32,38 +30,46 @@ mod object;
 mod parsed_request;
 mod precondition;
 mod recording;
+mod request_handler;
 mod router;
 mod service;
 mod shutdown;
 mod store;
 mod upload;
-mod wire;
+mod worker_pool;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use socket2::SockRef;
 use thiserror::Error;
 
 pub use self::faults::{
-    Action, Faults, Processing, RawResponse, RecordedRequest, RequestKind, Rule, Target, Violation,
+    Action, Break, Faults, Processing, RawResponse, RecordedRequest, RequestKind, Rule, Target,
+    Violation,
 };
-pub use self::wire::Break;
 
 use self::context::Context;
-use self::dispatch::RestartingServer;
+use self::request_handler::{LIMITS, RequestHandler};
 use self::service::Service;
 use self::shutdown::ShutdownSignal;
 use self::store::Store;
 use self::upload::Sessions;
-use self::wire::Relay;
+use self::worker_pool::WorkerPool;
+use crate::http::acceptor::{self, Acceptor};
+use crate::http::dispatch::Dispatcher;
+
+/// The requested size of receive buffers. The kernel doubles it.
+///
+/// Small, because their content is lost when a connection breaks: with Cloud Storage that is little,
+/// with the default buffers of two local sockets it is a lot.
+const RECEIVE_BUFFER_SIZE: usize = 32 << 10;
 
 /// Configuration of an emulator.
 #[derive(Clone, Debug)]
@@ -131,8 +137,9 @@ pub struct ObjectSummary {
 pub struct Emulator {
     addr: SocketAddr,
     service: Arc<Service>,
-    server: Arc<RestartingServer>,
-    dispatcher: Option<JoinHandle<()>>,
+    handler: Arc<RequestHandler>,
+    /// `None` once the emulator has stopped.
+    server: Option<(Acceptor, Dispatcher)>,
 }
 
 impl Emulator {
@@ -154,32 +161,30 @@ impl Emulator {
                 _ => {}
             }
         }
-        let listen =
-            |addr| TcpListener::bind(addr).map_err(|source| StartError::Listen { addr, source });
-        let public = listen(config.listen)?;
-        let internal = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        Self::run(store, public, internal).map_err(StartError::Threads)
+        let listener = acceptor::listen(config.listen)
+            .map_err(|source| StartError::Listen { addr: config.listen, source })?;
+        Self::run(store, listener).map_err(StartError::Threads)
     }
 
-    fn run(store: Store, public: TcpListener, internal: TcpListener) -> io::Result<Self> {
-        // Accepted sockets inherit these options. No delay, because tiny_http writes a response in
-        // several pieces. Small buffers, because their content is lost when a connection breaks: with
-        // Cloud Storage that is little, with the default buffers of two local sockets it is a lot.
-        SockRef::from(&internal).set_tcp_nodelay(true)?;
-        SockRef::from(&internal).set_recv_buffer_size(wire::SOCKET_BUFFER_SIZE)?;
-        SockRef::from(&public).set_recv_buffer_size(wire::SOCKET_BUFFER_SIZE)?;
+    fn run(store: Store, listener: TcpListener) -> io::Result<Self> {
+        // Accepted sockets inherit it.
+        SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER_SIZE)?;
+        let addr = listener.local_addr()?;
         let shutdown = Arc::new(ShutdownSignal::default());
-        let internal_addr = internal.local_addr()?;
-        let server = Arc::new(RestartingServer::start(internal, Arc::clone(&shutdown))?);
-        let relay = Relay::start(public, internal_addr)?;
-        let addr = relay.addr();
         let context = Context { store, sessions: Sessions::default(), faults: Faults::default() };
-        let service = Arc::new(Service { context, relay, shutdown });
-        let dispatcher = thread::Builder::new().name("emulator-dispatch".to_owned()).spawn({
-            let (server, service) = (Arc::clone(&server), Arc::clone(&service));
-            move || dispatch::dispatch(&server, &service)
-        })?;
-        Ok(Self { addr, service, server, dispatcher: Some(dispatcher) })
+        let service = Arc::new(Service { context, addr, shutdown: Arc::clone(&shutdown) });
+        let workers = WorkerPool::new(Arc::clone(&service));
+        let handler = Arc::new(RequestHandler { workers, shutdown });
+        let dispatcher = Dispatcher::start()?;
+        match Acceptor::start(listener, dispatcher.sender(handler.clone()), LIMITS) {
+            Ok(acceptor) => {
+                Ok(Self { addr, service, handler, server: Some((acceptor, dispatcher)) })
+            }
+            Err(error) => {
+                dispatcher.stop();
+                Err(error)
+            }
+        }
     }
 
     /// The address that it listens on.
@@ -189,7 +194,7 @@ impl Emulator {
 
     /// The URL on this machine, as STORAGE_EMULATOR_HOST expects it: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", wire::reachable(self.addr))
+        format!("http://{}", reachable(self.addr))
     }
 
     /// Injected faults, and the record of requests.
@@ -223,14 +228,12 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The relay first, so that no client gets a response that is only caused by the shutdown.
-        self.service.relay.stop();
+        // First, so that threads that stall end, and send no response.
         self.service.shutdown.set();
-        self.server.unblock();
-        if let Some(dispatcher) = self.dispatcher.take()
-            && dispatcher.join().is_err()
-        {
-            log::error!("emulator: dispatch thread panicked");
+        if let Some((acceptor, dispatcher)) = self.server.take() {
+            acceptor.abort();
+            dispatcher.stop();
+            self.handler.workers.stop();
         }
     }
 }
@@ -239,4 +242,16 @@ impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator").field("addr", &self.addr).finish_non_exhaustive()
     }
+}
+
+/// Returns the address at which a listener on `addr` is reachable from this machine.
+///
+/// An unspecified address (0.0.0.0) becomes the loopback address.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }

@@ -3,9 +3,10 @@
 use super::content_range::ContentRange;
 use super::fault_injection::Delivery;
 use super::faults::{Faults, RecordedRequest, RequestKind, Violation};
-use super::http::{RequestBody, RequestError, Response};
+use super::http::{RequestBody, RequestError};
 use super::parsed_request::ParsedRequest;
 use super::upload::{CANCELLED, STEP};
+use crate::http::response::Response;
 
 /// The longest part of a Content-Range that is recorded, in characters.
 const MAX_CONTENT_RANGE: usize = 200;
@@ -18,9 +19,9 @@ pub(super) fn record_request(
     fault: bool,
 ) {
     let status = match delivery {
-        Delivery::Response(response) => Some(response.status),
+        Delivery::Response(response) | Delivery::Partial { response, .. } => Some(response.status),
         Delivery::Raw { status, .. } => Some(*status),
-        Delivery::None => None,
+        Delivery::Break(_) => None,
     };
     let content_range = parsed.head.header("Content-Range");
     faults.record_request(RecordedRequest {

@@ -298,7 +298,7 @@ fn forward(
 }
 
 /// Returns the name under which a header is forwarded; `None` if it is not.
-fn forwarded_name<'a>(forwarded: ForwardedHeaders, name: &'a str) -> Option<&'a str> {
+fn forwarded_name(forwarded: ForwardedHeaders, name: &str) -> Option<&str> {
     let is_name = |known: &&&'static str| known.eq_ignore_ascii_case(name);
     match forwarded {
         ForwardedHeaders::Only(names) => names.iter().find(is_name).copied(),

@@ -24,6 +24,7 @@ pub(crate) struct Response {
 pub(crate) enum ResponseBody {
     Bytes(Vec<u8>),
     /// Content that is read while it is sent, of this many bytes.
+    #[cfg_attr(not(feature = "emulator"), allow(dead_code))]
     Stream(Box<dyn Read + Send>, u64),
 }
 

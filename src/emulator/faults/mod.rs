@@ -6,7 +6,7 @@ mod rule;
 use std::sync::{Mutex, MutexGuard};
 
 pub use self::request_log::{RecordedRequest, Violation};
-pub use self::rule::{Action, Processing, RawResponse, RequestKind, Rule, Target};
+pub use self::rule::{Action, Break, Processing, RawResponse, RequestKind, Rule, Target};
 
 use self::request_log::RequestLog;
 use crate::sync::LockExt;

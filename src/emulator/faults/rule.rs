@@ -3,7 +3,15 @@
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::emulator::wire::Break;
+/// How a connection is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Break {
+    /// TCP RST: data that the client has not read yet is lost.
+    Reset,
+    /// TCP FIN: the client can read all data that was sent, and then the end.
+    Close,
+}
 
 /// The kind of a request, as faults and the record distinguish requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

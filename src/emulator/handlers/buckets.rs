@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::emulator::error::ApiError;
-use crate::emulator::http::{RequestBody, RequestError, RequestHead, Response};
+use crate::emulator::http::{RequestBody, RequestError, RequestHead, json_response};
 use crate::emulator::object::bucket_resource;
 use crate::emulator::store::Store;
+use crate::http::response::Response;
 
 pub(super) fn create(
     store: &Store,
@@ -17,12 +18,12 @@ pub(super) fn create(
         ApiError::new(400, "required", "Required parameter: name (of the bucket).")
     })?;
     let created = store.create_bucket(name)?;
-    Ok(Response::json(200, &bucket_resource(name, created, &head.base_url())))
+    Ok(json_response(200, &bucket_resource(name, created, &head.base_url())))
 }
 
 pub(super) fn get(store: &Store, bucket: &str, head: &RequestHead) -> Result<Response, ApiError> {
     let created = store.bucket(bucket)?;
-    Ok(Response::json(200, &bucket_resource(bucket, created, &head.base_url())))
+    Ok(json_response(200, &bucket_resource(bucket, created, &head.base_url())))
 }
 
 pub(super) fn list(store: &Store, head: &RequestHead) -> Response {
@@ -34,5 +35,5 @@ pub(super) fn list(store: &Store, head: &RequestHead) -> Response {
         .filter(|(name, _)| name.starts_with(prefix))
         .map(|(name, created)| bucket_resource(name, *created, &base_url))
         .collect();
-    Response::json(200, &json!({"kind": "storage#buckets", "items": items}))
+    json_response(200, &json!({"kind": "storage#buckets", "items": items}))
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::emulator::error::ApiError;
 use crate::emulator::faults::{Faults, Rule};
-use crate::emulator::http::{RequestBody, RequestError, Response};
+use crate::emulator::http::{RequestBody, RequestError, empty_response, json_response};
+use crate::http::response::Response;
 
 /// The longest list of rules that is read, in bytes of JSON.
 const MAX_RULES_SIZE: usize = 1 << 20;
@@ -28,20 +29,20 @@ pub(super) fn inject_faults(
 }
 
 pub(super) fn list_faults(faults: &Faults) -> Response {
-    Response::json(200, &json!(faults.pending()))
+    json_response(200, &json!(faults.pending()))
 }
 
 pub(super) fn clear_faults(faults: &Faults) -> Response {
     faults.clear();
-    Response::empty(204)
+    empty_response(204)
 }
 
 pub(super) fn list_requests(faults: &Faults) -> Response {
     let (requests, violations) = (faults.requests(), faults.violations());
-    Response::json(200, &json!({"requests": requests, "violations": violations}))
+    json_response(200, &json!({"requests": requests, "violations": violations}))
 }
 
 pub(super) fn clear_requests(faults: &Faults) -> Response {
     faults.clear_requests();
-    Response::empty(204)
+    empty_response(204)
 }

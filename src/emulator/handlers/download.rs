@@ -1,10 +1,11 @@
 //! Downloads of an object or of a range of it (RFC 9110, section 14).
 
 use crate::emulator::error::ApiError;
-use crate::emulator::http::{RequestHead, Response};
+use crate::emulator::http::RequestHead;
 use crate::emulator::object::Object;
 use crate::emulator::precondition::Preconditions;
 use crate::emulator::store::{ObjectRange, Store};
+use crate::http::response::{Response, ResponseBody};
 
 pub(super) fn download(
     store: &Store,
@@ -30,7 +31,7 @@ pub(super) fn download(
     });
     match (object_range, unsatisfiable) {
         (Err(error), Some(size)) => {
-            Ok(Response::from(error).with_header("Content-Range", format!("bytes */{size}")))
+            Ok(Response::from(error).with_header("Content-Range", &format!("bytes */{size}")))
         }
         (object_range, _) => Ok(respond(object_range?, range.is_some())),
     }
@@ -38,20 +39,21 @@ pub(super) fn download(
 
 fn respond(object_range: ObjectRange, is_part: bool) -> Response {
     let ObjectRange { object, start, length, reader } = object_range;
-    let response = Response { body: reader, length, ..Response::empty(200) }
-        .with_header("Content-Type", header_text(&object.metadata.content_type))
-        .with_header("ETag", object.etag())
+    let status = if is_part { 206 } else { 200 };
+    let response = Response::with_body(status, ResponseBody::Stream(reader, length))
+        .with_header("Content-Type", &object.metadata.content_type)
+        .with_header("ETag", &object.etag())
         .with_header("Accept-Ranges", "bytes")
-        .with_header("X-Goog-Generation", object.version.generation.to_string())
-        .with_header("X-Goog-Metageneration", object.version.metageneration.to_string())
-        .with_header("X-Goog-Hash", object.hash_header())
+        .with_header("X-Goog-Generation", &object.version.generation.to_string())
+        .with_header("X-Goog-Metageneration", &object.version.metageneration.to_string())
+        .with_header("X-Goog-Hash", &object.hash_header())
         .with_header("X-Goog-Stored-Content-Encoding", "identity")
-        .with_header("X-Goog-Stored-Content-Length", object.size.to_string())
+        .with_header("X-Goog-Stored-Content-Length", &object.size.to_string())
         .with_header("X-Goog-Storage-Class", "STANDARD");
     let response = with_metadata_headers(response, &object);
     if is_part {
         let range = format!("bytes {start}-{}/{}", start + length - 1, object.size);
-        Response { status: 206, ..response.with_header("Content-Range", range) }
+        response.with_header("Content-Range", &range)
     } else {
         response
     }
@@ -66,15 +68,10 @@ fn with_metadata_headers(response: Response, object: &Object) -> Response {
     ];
     headers.into_iter().fold(response, |response, (header, field)| {
         match object.metadata.fields.get(field).and_then(|value| value.as_str()) {
-            Some(value) => response.with_header(header, header_text(value)),
+            Some(value) => response.with_header(header, value),
             None => response,
         }
     })
-}
-
-/// Removes the characters of a metadata field that a header cannot contain.
-fn header_text(value: &str) -> String {
-    value.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect()
 }
 
 /// A single range. A header with several ranges, or a malformed one, is ignored, as RFC 9110

@@ -8,9 +8,10 @@ mod uploads;
 
 use super::context::Context;
 use super::faults::Action;
-use super::http::{RequestBody, RequestError, Response};
+use super::http::{RequestBody, RequestError};
 use super::parsed_request::ParsedRequest;
 use super::router::Operation;
+use crate::http::response::Response;
 
 /// Calls the handler of a request's operation.
 pub(super) fn handle(

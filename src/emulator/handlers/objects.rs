@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::emulator::error::ApiError;
-use crate::emulator::http::{RequestHead, Response};
+use crate::emulator::http::{RequestHead, empty_response, json_response};
 use crate::emulator::precondition::Preconditions;
 use crate::emulator::store::{ListQuery, Store};
+use crate::http::response::Response;
 
 pub(super) fn list(store: &Store, bucket: &str, head: &RequestHead) -> Result<Response, ApiError> {
     let listing = store.list(bucket, &ListQuery::from_query(&head.query)?)?;
@@ -21,7 +22,7 @@ pub(super) fn list(store: &Store, bucket: &str, head: &RequestHead) -> Result<Re
     if let Some(token) = listing.next_page_token {
         page["nextPageToken"] = json!(token);
     }
-    Ok(Response::json(200, &page))
+    Ok(json_response(200, &page))
 }
 
 pub(super) fn get(
@@ -34,7 +35,7 @@ pub(super) fn get(
     let object = store.get(bucket, name, head.query.number("generation")?)?;
     preconditions.check_read(object.version)?;
     let resource = object.resource(&head.base_url());
-    Ok(Response::json(200, &resource).with_header("ETag", object.etag()))
+    Ok(json_response(200, &resource).with_header("ETag", &object.etag()))
 }
 
 pub(super) fn delete(
@@ -46,5 +47,5 @@ pub(super) fn delete(
     let preconditions = Preconditions::from_query(&head.query)?;
     let generation = head.query.number("generation")?;
     store.delete(bucket, name, generation, &preconditions)?;
-    Ok(Response::empty(204))
+    Ok(empty_response(204))
 }

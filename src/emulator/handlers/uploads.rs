@@ -2,11 +2,14 @@
 
 use crate::emulator::context::Context;
 use crate::emulator::faults::Action;
-use crate::emulator::http::{RequestBody, RequestError, RequestHead, Response};
+use crate::emulator::http::{
+    RequestBody, RequestError, RequestHead, empty_response, json_response,
+};
 use crate::emulator::parsed_request::ParsedRequest;
 use crate::emulator::recording;
 use crate::emulator::store::Store;
 use crate::emulator::upload::{SessionProgress, upload_media, upload_multipart};
+use crate::http::response::Response;
 
 pub(super) fn media(
     store: &Store,
@@ -15,7 +18,7 @@ pub(super) fn media(
     body: &mut RequestBody<'_>,
 ) -> Result<Response, RequestError> {
     let object = upload_media(store, bucket, head, body)?;
-    Ok(Response::json(200, &object.resource(&head.base_url())))
+    Ok(json_response(200, &object.resource(&head.base_url())))
 }
 
 pub(super) fn multipart(
@@ -25,7 +28,7 @@ pub(super) fn multipart(
     body: &mut RequestBody<'_>,
 ) -> Result<Response, RequestError> {
     let object = upload_multipart(store, bucket, head, body)?;
-    Ok(Response::json(200, &object.resource(&head.base_url())))
+    Ok(json_response(200, &object.resource(&head.base_url())))
 }
 
 pub(super) fn start_session(
@@ -37,9 +40,9 @@ pub(super) fn start_session(
     let id = context.sessions.start(&context.store, bucket, head, body)?;
     let path = format!("upload/storage/v1/b/{bucket}/o");
     let query = format!("uploadType=resumable&upload_id={id}");
-    Ok(Response::empty(200)
-        .with_header("Location", format!("{}/{path}?{query}", head.base_url()))
-        .with_header("X-GUploader-UploadID", id))
+    Ok(empty_response(200)
+        .with_header("Location", &format!("{}/{path}?{query}", head.base_url()))
+        .with_header("X-GUploader-UploadID", &id))
 }
 
 pub(super) fn continue_session(
@@ -56,12 +59,12 @@ pub(super) fn continue_session(
         _ => None,
     };
     match session.receive(&context.store, &parsed.head, range, body, persist_at_most)? {
-        SessionProgress::Persisted(0) => Ok(Response::empty(308)),
+        SessionProgress::Persisted(0) => Ok(empty_response(308)),
         SessionProgress::Persisted(bytes) => {
-            Ok(Response::empty(308).with_header("Range", format!("bytes=0-{}", bytes - 1)))
+            Ok(empty_response(308).with_header("Range", &format!("bytes=0-{}", bytes - 1)))
         }
         SessionProgress::Complete(object) => {
-            Ok(Response::json(200, &object.resource(&parsed.head.base_url())))
+            Ok(json_response(200, &object.resource(&parsed.head.base_url())))
         }
     }
 }

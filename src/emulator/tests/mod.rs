@@ -147,7 +147,13 @@ impl Connection {
             headers.push((name.to_owned(), value.to_owned()));
         }
         let mut response = Response { status, headers, body: Vec::new() };
-        let length = response.header("Content-Length").expect("an answer states its length");
+        let length = response.header("Content-Length");
+        // RFC 9110, section 8.6.
+        if matches!(status, 204 | 304) {
+            assert_eq!(length, None);
+            return Ok(response);
+        }
+        let length = length.expect("a response states its length");
         let length = if method == "HEAD" { 0 } else { length.parse().unwrap() };
         response.body.resize(length, 0);
         self.stream.read_exact(&mut response.body)?;
