@@ -266,7 +266,7 @@ impl VerifiedBody<'_> {
 }
 
 impl Source for VerifiedBody<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.length
     }
 

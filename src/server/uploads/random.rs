@@ -96,7 +96,7 @@ fn identity(config: &Config, request: &RandomUploadRequest) -> (String, Seed) {
             let Identity { name, seed } = key.identity(request.principal.as_ref(), prefix);
             (name, seed)
         }
-        None => (prefix.random_name(), Seed::draw()),
+        None => (prefix.random_name(), Seed::random()),
     }
 }
 
