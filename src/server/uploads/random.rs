@@ -119,7 +119,7 @@ fn stored(
         if replayed { ("replayed", "had already stored") } else { ("stored", "stored") };
     context.metrics.upload_ended(outcome, uploaded.elapsed);
     if !replayed {
-        context.metrics.stored(object.size);
+        context.metrics.object_stored(object.size);
     }
     log::info!(
         requestId = id.as_str(),
