@@ -339,13 +339,13 @@ fn what_cannot_be_uploaded_is_told_and_the_rest_is_uploaded_all_the_same() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_uploaded() {
+fn invalid_arguments_are_rejected_before_anything_is_uploaded() {
     let store = Store::emulator();
     let files = Files::new();
     let file = files.file("a", b"a").to_str().unwrap().to_owned();
     for (arguments, what) in [
-        (&["--name", "../b", &file][..], "has the segment \"..\""),
-        (&["--name", "/b", &file], "begin nor end with a slash"),
+        (&["--name", "../b", &file][..], "contains the segment \"..\""),
+        (&["--name", "/b", &file], "begin or end with a slash"),
         (&["--name", "b", &file, &file], "give one FILE"),
         (&["--name", "b"], "FILE"),
         (&["--count", "2", &file], "--count"),

@@ -339,7 +339,7 @@ struct Once<'a> {
 }
 
 impl Source for Once<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.stream.announced
     }
 

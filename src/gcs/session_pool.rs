@@ -331,7 +331,7 @@ impl SessionPool {
     }
 
     fn open(&self) {
-        let seed = Seed::draw();
+        let seed = Seed::random();
         let object = NewObject {
             name: self.ahead.prefix.random_name(),
             content_type: self.ahead.content_type.clone(),

@@ -210,7 +210,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
         ];
-        let announced = self.payload.announced();
+        let announced = self.payload.declared_size();
         headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {

@@ -56,7 +56,7 @@ impl AccessLogEntry {
     /// Counts the request and writes its line.
     pub(crate) fn write(&self, metrics: &Metrics) {
         let elapsed = self.received.elapsed();
-        metrics.answered(self.path_label, self.method_label, self.status, elapsed);
+        metrics.request_completed(self.path_label, self.method_label, self.status, elapsed);
         let latency = format!("{:.6}s", elapsed.as_secs_f64());
         log::log!(
             self.level,

@@ -17,7 +17,7 @@ pub(crate) fn drain(context: &Context, queue: &Queue) -> usize {
     let close_pool = || {
         let closed = panic::catch_unwind(AssertUnwindSafe(|| context.uploader.close_pool()));
         if closed.is_err() {
-            context.metrics.panicked();
+            context.metrics.panic_caught();
             log::error!("caught a panic while sessions were cancelled");
         }
     };

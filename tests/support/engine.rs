@@ -112,7 +112,7 @@ pub struct Once<'a> {
 }
 
 impl Source for Once<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.announced
     }
 

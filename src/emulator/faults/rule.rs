@@ -94,10 +94,10 @@ impl<'de> Deserialize<'de> for Target {
 pub struct Rule {
     /// The requests to consider.
     pub on: Target,
-    /// How many of them to skip first.
+    /// The number of requests to skip first.
     #[serde(default)]
     pub after: u32,
-    /// How many of the following ones to act on.
+    /// The number of requests to act on after that.
     #[serde(default = "once")]
     pub times: u32,
     /// Restricts the rule to requests for the object of this name; `None` for all requests. The name
@@ -146,7 +146,7 @@ impl Rule {
     }
 }
 
-/// What goes wrong with a request. In JSON, actions have the names in parentheses.
+/// A fault of a request. In JSON, actions have the names in parentheses.
 ///
 /// An action at a byte of the request body has no effect if the body is not longer than that. The
 /// exception is [`BreakAfterRequestBytes`](Self::BreakAfterRequestBytes) with exactly the body's
@@ -167,14 +167,14 @@ pub enum Action {
     BreakAfterRequestBytes {
         /// Number of body bytes.
         bytes: u64,
-        /// How the connection is broken.
+        /// The kind of break.
         with: Break,
     },
     /// Processes the request, and breaks the connection in place of the response
     /// (`break_before_answer`).
     #[serde(rename = "break_before_answer")]
     BreakBeforeResponse {
-        /// How the connection is broken.
+        /// The kind of break.
         with: Break,
     },
     /// Processes the request, and breaks the connection after this much of the response
@@ -183,7 +183,7 @@ pub enum Action {
     BreakAfterResponseBytes {
         /// Number of response bytes, including status line and headers.
         bytes: u64,
-        /// How the connection is broken.
+        /// The kind of break.
         with: Break,
     },
     /// Persists at most this much of the body, in whole steps of 256 KiB, discards the rest, and
@@ -201,7 +201,7 @@ pub enum Action {
         bytes: u64,
         /// The status.
         status: u16,
-        /// How the connection is broken. After a close the client can read the response; a reset may
+        /// The kind of break. After a close the client can read the response; a reset may
         /// overtake it.
         with: Break,
     },

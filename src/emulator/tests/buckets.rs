@@ -7,7 +7,7 @@ fn create(emulator: &Emulator, body: &str) -> Response {
 }
 
 #[test]
-fn a_bucket_is_made_read_and_listed() {
+fn bucket_is_created_read_and_listed() {
     let emulator = emulator();
     let response = create(&emulator, r#"{"name": "a-new.one"}"#);
     assert_eq!(response.status, 200);
@@ -22,14 +22,14 @@ fn a_bucket_is_made_read_and_listed() {
 }
 
 #[test]
-fn a_bucket_is_made_once() {
+fn existing_bucket_is_not_created_again() {
     let emulator = emulator();
     let response = create(&emulator, r#"{"name": "pictures"}"#);
     assert_eq!((response.status, response.reason().as_str()), (409, "conflict"));
 }
 
 #[test]
-fn a_bucket_needs_a_name_that_is_one() {
+fn bucket_with_an_invalid_name_is_rejected() {
     let emulator = emulator();
     for body in [
         "",
@@ -44,7 +44,7 @@ fn a_bucket_needs_a_name_that_is_one() {
 }
 
 #[test]
-fn an_unknown_bucket_is_404_everywhere() {
+fn unknown_bucket_is_404_for_every_operation() {
     let emulator = emulator();
     for (method, target) in [
         ("GET", "/storage/v1/b/nowhere"),
@@ -60,7 +60,7 @@ fn an_unknown_bucket_is_404_everywhere() {
 }
 
 #[test]
-fn what_the_emulator_does_not_do_it_says() {
+fn unimplemented_method_is_501_and_unknown_path_404() {
     let emulator = emulator();
     let response = request(&emulator, "PATCH", "/storage/v1/b/pictures/o/a", &[], b"{}");
     assert_eq!((response.status, response.reason().as_str()), (501, "notImplemented"));

@@ -1,4 +1,4 @@
-//! Faults that are ordered, each as its client sees it.
+//! Injected faults, each as its client sees it.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ fn whole(content: &[u8]) -> (String, String) {
     (format!("bytes 0-{}/{}", content.len() - 1, content.len()), content.len().to_string())
 }
 
-/// Sends a whole object; what comes may be an error.
+/// Sends a whole object. The connection may break.
 fn try_put(session: &Session<'_>, content: &[u8]) -> io::Result<Response> {
     let (range, _) = whole(content);
     let headers = [("Content-Range", range.as_str())];
@@ -21,7 +21,7 @@ fn try_put(session: &Session<'_>, content: &[u8]) -> io::Result<Response> {
 }
 
 #[test]
-fn a_status_with_retry_after_comes_in_place_of_the_request() {
+fn status_with_retry_after_replaces_the_request() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     for retry_after in ["2", "Wed, 21 Oct 2026 07:28:00 GMT"] {
@@ -40,7 +40,7 @@ fn a_status_with_retry_after_comes_in_place_of_the_request() {
 }
 
 #[test]
-fn a_break_in_the_body_keeps_whole_steps() {
+fn break_in_the_body_keeps_whole_steps() {
     let emulator = emulator();
     let content = bytes(8 * STEP);
     for with in [Break::Reset, Break::Close] {
@@ -56,7 +56,7 @@ fn a_break_in_the_body_keeps_whole_steps() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn break_is_a_tcp_reset_or_an_end_of_file() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let action = Action::BreakBeforeResponse { with: Break::Reset };
@@ -73,7 +73,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn a_break_before_anything_is_received_does_nothing_else() {
+fn break_before_the_body_prevents_processing() {
     let emulator = emulator();
     let with = Break::Reset;
     let rule = Rule::on(Target::Any, Action::BreakAfterRequestBytes { bytes: 0, with }).times(2);
@@ -87,31 +87,31 @@ fn a_break_before_anything_is_received_does_nothing_else() {
 }
 
 #[test]
-fn a_break_before_the_answer_has_done_the_work() {
+fn break_before_the_response_follows_processing() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let action = Action::BreakBeforeResponse { with: Break::Reset };
     inject(&emulator, RequestKind::Data, action);
-    try_put(&session, b"abc").expect_err("the answer is lost");
+    try_put(&session, b"abc").expect_err("the response is lost");
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"abc");
     assert_eq!(session.status().status, 200);
 }
 
 #[test]
-fn a_break_after_the_whole_body_has_done_the_work() {
+fn break_after_the_whole_body_follows_processing() {
     let emulator = emulator();
     for size in [3, STEP + 9] {
         let content = bytes(size);
         let session = Session::start(&emulator, "a");
         let action = Action::BreakAfterRequestBytes { bytes: size as u64, with: Break::Reset };
         inject(&emulator, RequestKind::Data, action);
-        try_put(&session, &content).expect_err("the answer is lost");
+        try_put(&session, &content).expect_err("the response is lost");
         assert_eq!(session.status().status, 200);
     }
 }
 
 #[test]
-fn a_break_in_the_answer_lets_so_much_of_it_pass() {
+fn break_in_the_response_sends_exactly_the_bytes_before_it() {
     let emulator = emulator();
     put(&emulator, "a", b"content");
     let whole = {
@@ -136,7 +136,7 @@ fn a_break_in_the_answer_lets_so_much_of_it_pass() {
 }
 
 #[test]
-fn less_is_persisted_than_was_sent() {
+fn persist_at_most_keeps_only_part_of_the_body() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
@@ -153,7 +153,7 @@ fn less_is_persisted_than_was_sent() {
 }
 
 #[test]
-fn an_early_answer_comes_while_the_body_is_still_being_sent() {
+fn early_response_arrives_while_the_body_is_still_being_sent() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
@@ -173,7 +173,7 @@ fn an_early_answer_comes_while_the_body_is_still_being_sent() {
 }
 
 #[test]
-fn an_object_too_small_for_an_early_answer_is_made() {
+fn object_too_small_for_an_early_response_is_stored() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let bytes = STEP as u64;
@@ -183,7 +183,7 @@ fn an_object_too_small_for_an_early_answer_is_made() {
 }
 
 #[test]
-fn stalls_hold_the_answer_back_and_then_it_comes() {
+fn stall_delays_the_response() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     for action in [
@@ -200,7 +200,7 @@ fn stalls_hold_the_answer_back_and_then_it_comes() {
 }
 
 #[test]
-fn what_came_before_a_session_was_cancelled_is_no_violation() {
+fn request_that_arrived_before_the_cancellation_is_no_violation() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
@@ -218,7 +218,7 @@ fn what_came_before_a_session_was_cancelled_is_no_violation() {
 }
 
 #[test]
-fn a_stall_does_not_hold_up_the_end_of_the_emulator() {
+fn stall_does_not_delay_the_shutdown() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     inject(&emulator, RequestKind::Status, Action::StallBeforeResponse { ms: 600_000 });
@@ -234,7 +234,7 @@ fn a_stall_does_not_hold_up_the_end_of_the_emulator() {
 }
 
 #[test]
-fn any_answer_can_be_made_up() {
+fn raw_response_replaces_the_regular_one() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let raw = RawResponse {
@@ -256,7 +256,7 @@ fn any_answer_can_be_made_up() {
 }
 
 #[test]
-fn a_made_up_content_length_is_sent_as_it_is() {
+fn raw_content_length_is_sent_unchanged() {
     let emulator = emulator();
     let raw = RawResponse {
         status: 200,
@@ -270,7 +270,7 @@ fn a_made_up_content_length_is_sent_as_it_is() {
 }
 
 #[test]
-fn the_json_of_an_answer_is_cut_short() {
+fn truncated_response_has_part_of_its_json() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     inject(&emulator, RequestKind::Data, Action::TruncateResponse { bytes: 10 });
@@ -294,7 +294,7 @@ fn a_lost_session_stays_lost() {
 }
 
 #[test]
-fn faults_are_ordered_over_http() {
+fn faults_are_injected_over_http() {
     let emulator = emulator();
     let faults = "/_emulator/faults";
     let one = r#"{"on": "metadata", "action": {"status": {"status": 500}}}"#;
@@ -320,7 +320,7 @@ fn faults_are_ordered_over_http() {
 }
 
 #[test]
-fn the_record_tells_the_sequence_of_requests() {
+fn requests_are_recorded_in_sequence() {
     let emulator = emulator();
     let content = bytes(STEP + 1);
     let session = Session::start(&emulator, "a");

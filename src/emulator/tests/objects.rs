@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn the_resource_has_what_clients_read() {
+fn object_resource_has_the_fields_that_clients_read() {
     let emulator = emulator();
     let made = put(&emulator, "a/b c", b"content");
     let response = get(&emulator, &format!("{OBJECTS}/a%2Fb%20c"));
@@ -33,7 +33,7 @@ fn the_resource_has_what_clients_read() {
 }
 
 #[test]
-fn generations_grow_and_name_one_version() {
+fn generations_grow_and_select_one_version() {
     let emulator = emulator();
     let number = |object: &Value| object["generation"].as_str().unwrap().parse::<u64>().unwrap();
     let (first, second) = (put(&emulator, "a", b"1"), put(&emulator, "a", b"2"));
@@ -61,7 +61,7 @@ fn an_unknown_object_is_404() {
 }
 
 #[test]
-fn head_answers_like_get_without_the_body() {
+fn head_responds_like_get_without_the_body() {
     let emulator = emulator();
     put(&emulator, "a", b"content");
     let mut connection = Connection::to(&emulator);
@@ -86,7 +86,7 @@ fn a_download_is_the_content_with_its_hashes() {
 }
 
 #[test]
-fn a_download_of_a_range_is_that_part() {
+fn download_of_a_range_is_that_part_of_the_content() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     put(&emulator, "a", &content);
@@ -131,7 +131,7 @@ fn preconditions_hold_for_reads() {
 }
 
 #[test]
-fn a_deletion_is_204_and_heeds_preconditions() {
+fn deletion_is_204_and_checks_preconditions() {
     let emulator = emulator();
     let generation = put(&emulator, "a/b", b"content")["generation"].as_str().unwrap().to_owned();
     let delete = |query: &str| {
@@ -167,7 +167,7 @@ fn a_listing_has_prefixes_and_items() {
 }
 
 #[test]
-fn a_listing_comes_in_pages_that_together_are_all() {
+fn pages_of_a_listing_contain_every_name_once() {
     let emulator = emulator();
     for name in ["a", "b/1", "b/2", "c", "d/3", "e"] {
         put(&emulator, name, b"");
@@ -202,7 +202,7 @@ fn a_listing_comes_in_pages_that_together_are_all() {
 }
 
 #[test]
-fn a_listing_says_what_it_cannot_read() {
+fn listing_with_invalid_parameters_is_rejected() {
     let emulator = emulator();
     for query in ["maxResults=0", "maxResults=x", "pageToken=*"] {
         assert_eq!(get(&emulator, &format!("{OBJECTS}?{query}")).status, 400, "{query}");
@@ -210,7 +210,7 @@ fn a_listing_says_what_it_cannot_read() {
 }
 
 #[test]
-fn names_may_be_anything_that_is_a_name() {
+fn any_valid_object_name_is_accepted() {
     let emulator = emulator();
     let long = "n".repeat(1024);
     for (encoded, name) in [

@@ -17,7 +17,7 @@ fn multipart(metadata: &str, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn media_makes_an_object_of_the_body() {
+fn media_upload_stores_the_body() {
     let emulator = emulator();
     let content = bytes(2 * STEP + 1);
     let headers = [("Content-Type", "image/gif")];
@@ -30,7 +30,7 @@ fn media_makes_an_object_of_the_body() {
 }
 
 #[test]
-fn media_that_is_cut_makes_no_object() {
+fn interrupted_media_upload_stores_no_object() {
     let emulator = emulator();
     let mut connection = Connection::to(&emulator);
     let target = format!("{UPLOADS}?uploadType=media&name=a");
@@ -42,9 +42,9 @@ fn media_that_is_cut_makes_no_object() {
 }
 
 #[test]
-fn multipart_makes_an_object_of_its_second_part() {
+fn multipart_upload_stores_its_second_part() {
     let emulator = emulator();
-    // Around the size in which the body is read, and with what looks like a boundary inside.
+    // Sizes around that of a read, and content that resembles a boundary.
     for size in [0, 1, STEP - 10, STEP, STEP + 10, 3 * STEP] {
         let mut content = bytes(size);
         content.extend_from_slice(b"\r\n--=b\r\n--=");
@@ -58,7 +58,7 @@ fn multipart_makes_an_object_of_its_second_part() {
 }
 
 #[test]
-fn multipart_that_is_malformed_is_refused() {
+fn malformed_multipart_upload_is_rejected() {
     let emulator = emulator();
     let sound = multipart(r#"{"name": "a"}"#, b"content");
     let text = String::from_utf8(sound.clone()).unwrap();
@@ -105,7 +105,7 @@ fn preconditions_hold_for_uploads_in_one_request() {
 }
 
 #[test]
-fn wrong_checksums_make_no_object() {
+fn wrong_checksums_store_no_object() {
     let emulator = emulator();
     let wrong = crc32c(b"other");
     let body = multipart(&format!(r#"{{"name": "a", "crc32c": "{wrong}"}}"#), b"content");

@@ -22,10 +22,10 @@ impl<'a> Payload<'a> {
     }
 
     /// How long the object will be, where that is known before it is sent.
-    pub(super) fn announced(&self) -> Option<u64> {
+    pub(super) fn declared_size(&self) -> Option<u64> {
         match self {
             Self::Whole(content) => Some(content.size()),
-            Self::BufferedStream(stream) => stream.source.announced(),
+            Self::BufferedStream(stream) => stream.source.declared_size(),
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> BufferedStream<'a> {
     }
 
     fn check_announced(&self) -> io::Result<()> {
-        let Some(announced) = self.source.announced() else { return Ok(()) };
+        let Some(announced) = self.source.declared_size() else { return Ok(()) };
         let came = self.byte_range().end + self.ahead.map_or(0, |_| 1);
         if came > announced {
             let what = format!("more bytes came than the {announced} that were announced");

@@ -365,7 +365,7 @@ struct Bytes<'a> {
 }
 
 impl crate::content::Source for Bytes<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         None
     }
 

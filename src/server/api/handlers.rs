@@ -110,8 +110,8 @@ impl ConnectionPolicy for Api {
                 CutReason::Idle => "idle",
                 CutReason::ResponseNotTaken => "answer-not-taken",
             }),
-            Event::AcceptFailed => metrics.accepting_failed(),
-            Event::HandlerPanicked => metrics.panicked(),
+            Event::AcceptFailed => metrics.accept_failed(),
+            Event::HandlerPanicked => metrics.panic_caught(),
         }
     }
 }

@@ -245,7 +245,7 @@ fn a_senseless_size_is_400_and_says_what_makes_sense() {
     let server = run(Plan::Store);
     server.ask("POST /api/upload-random?size=a%0d%0alot").assert_problem(json!({
         "type": "bad-parameter", "title": "Invalid query parameter", "status": 400,
-        "detail": "size: \"a\\r\\nlot\" is no size: write whole bytes (1048576) or a whole number \
+        "detail": "size: invalid size \"a\\r\\nlot\": use bytes (1048576) or a whole number \
             with a unit (64KiB, 1MiB, 5GB).", "parameter": "size",
     }));
     for size in ["", "-1", "1.5MiB", "1+MiB", "%ff", "99999999999999999999"] {

@@ -155,7 +155,7 @@ impl FileUpload<'_> {
     fn record_stored(&self, uploaded: &Uploaded) {
         let object = &uploaded.object;
         self.context.metrics.upload_ended("stored", uploaded.elapsed);
-        self.context.metrics.stored(object.size);
+        self.context.metrics.object_stored(object.size);
         log::info!(
             requestId = self.id.as_str(),
             caller = Principal::log_name(self.request.principal.as_ref()),
@@ -266,7 +266,7 @@ impl VerifiedBody<'_> {
 }
 
 impl Source for VerifiedBody<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.length
     }
 

@@ -90,7 +90,7 @@ pub(crate) fn run(
 }
 
 fn panicked(context: &Context, id: &RequestId, name: &str, elapsed: Duration) -> Problem {
-    context.metrics.panicked();
+    context.metrics.panic_caught();
     context.metrics.upload_ended("panicked", elapsed);
     log::error!(requestId = id.as_str(), name = name; "the upload of {name} panicked");
     let detail = format!("Internal server error. {}", ObjectState::Unknown.sentence(name));
@@ -202,7 +202,7 @@ struct ProgressReporter<'a> {
 
 impl Observer for ProgressReporter<'_> {
     fn sent(&self, bytes: u64) {
-        self.metrics.sent(bytes);
+        self.metrics.bytes_sent(bytes);
         self.handle.sent(bytes);
     }
 
@@ -211,7 +211,7 @@ impl Observer for ProgressReporter<'_> {
     }
 
     fn retrying(&self, cause: Cause, wait: Duration) {
-        self.metrics.retrying(cause);
+        self.metrics.request_retried(cause);
         self.handle.retrying();
         log::warn!(
             requestId = self.id.as_str(), name = self.name, cause:% = cause;
@@ -220,7 +220,7 @@ impl Observer for ProgressReporter<'_> {
     }
 
     fn resuming(&self, cause: Cause, offset: u64) {
-        self.metrics.resuming(cause);
+        self.metrics.transfer_resumed(cause);
         self.handle.resuming();
         log::debug!(
             requestId = self.id.as_str(), name = self.name, cause:% = cause, offset = offset;

@@ -96,7 +96,7 @@ fn identity(config: &Config, request: &RandomUploadRequest) -> (String, Seed) {
             let Identity { name, seed } = key.identity(request.principal.as_ref(), prefix);
             (name, seed)
         }
-        None => (prefix.random_name(), Seed::draw()),
+        None => (prefix.random_name(), Seed::random()),
     }
 }
 
@@ -119,7 +119,7 @@ fn stored(
         if replayed { ("replayed", "had already stored") } else { ("stored", "stored") };
     context.metrics.upload_ended(outcome, uploaded.elapsed);
     if !replayed {
-        context.metrics.stored(object.size);
+        context.metrics.object_stored(object.size);
     }
     log::info!(
         requestId = id.as_str(),

@@ -31,7 +31,7 @@ fn run(context: &Context, queue: &Queue) {
     while let Some(job) = queue.pop() {
         let done = panic::catch_unwind(AssertUnwindSafe(|| upload(context, *job)));
         if done.is_err() {
-            context.metrics.panicked();
+            context.metrics.panic_caught();
             log::error!("caught a panic in a worker");
         }
     }
@@ -50,13 +50,13 @@ fn lower_priority() {
 fn upload(context: &Context, job: Job) {
     let Job { client, upload, handle, permit } = job;
     let result = if context.admission.may_start() {
-        context.metrics.worker_began();
+        context.metrics.worker_became_busy();
         let id = client.request_id();
         let result = match &upload {
             UploadRequest::Random(request) => random::upload(context, id, request, &handle),
             UploadRequest::File(request) => file::upload(context, id, request, &handle),
         };
-        context.metrics.worker_ended();
+        context.metrics.worker_became_idle();
         result
     } else {
         Err(draining())
