@@ -1,6 +1,6 @@
-//! How long to wait before trying again: truncated exponential back-off with full jitter
-//! (<https://docs.cloud.google.com/storage/docs/retry-strategy#exponential-backoff>), and what
-//! `Retry-After` asks for (RFC 9110, section 10.2.3).
+//! Wait before a retry: truncated exponential back-off with full jitter
+//! (<https://docs.cloud.google.com/storage/docs/retry-strategy#exponential-backoff>), and the time
+//! that `Retry-After` asks for (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, SystemTime};
 

@@ -15,7 +15,7 @@ use super::session::Session;
 use super::transport::{Answer, Body, Method, Request, Transport};
 use super::{Endpoint, NewObject, Object};
 
-/// How requests are made again.
+/// Retry settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
     /// The upper bound of the first wait.
@@ -33,21 +33,21 @@ impl Default for Retry {
 /// A bucket, and all that a request to it takes.
 #[derive(Clone)]
 pub struct Bucket {
-    /// Where Cloud Storage is.
+    /// Address of Cloud Storage.
     pub endpoint: Endpoint,
     /// The bucket's name.
     pub name: String,
-    /// How requests are made again.
+    /// Retry settings.
     pub retry: Retry,
-    /// What carries the requests.
+    /// Transport of the requests.
     pub transport: Arc<dyn Transport>,
-    /// Where the access tokens come from.
+    /// Source of the access tokens.
     pub tokens: Arc<dyn TokenSource>,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What became of a session that was to be cancelled.
+/// Outcome of cancelling a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cancel {
     /// No object comes of it.
@@ -62,7 +62,7 @@ impl Bucket {
     /// The metadata of an object; `None` if there is none of this name.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// A description of the request and of its outcome, for a person.
     pub fn get_metadata(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
         let url = self.endpoint.object(&self.name, name);
         let answer = self.ask(Method::Get, &url, timeout)?;
@@ -80,7 +80,7 @@ impl Bucket {
     /// Deletes this generation of an object.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// A description of the request and of its outcome, for a person.
     pub fn delete(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
         let url = self.endpoint.object(&self.name, name);
         let exact = format!("{url}?ifGenerationMatch={generation}");
@@ -96,7 +96,7 @@ impl Bucket {
     /// Opens a session for an object whose size is not known yet; not repeated.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// A description of the request and of its outcome, for a person.
     pub(super) fn open(
         &self,
         object: &NewObject,

@@ -16,9 +16,9 @@ use super::{
     NewObject, Observer, PooledUpload, SessionPoolConfig, UploadError, Uploaded, Uploader, Window,
 };
 
-/// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
+/// Time for which a refusal of the whole bucket makes [`Uploader::ready`] fail.
 const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
-/// How long cancelling the sessions may take that were opened ahead.
+/// Time to cancel the sessions that were opened in advance.
 const CANCELLING: Duration = Duration::from_secs(5);
 
 /// A client of one bucket; shared by all the threads that upload.

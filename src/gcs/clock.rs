@@ -19,7 +19,7 @@ pub trait Clock: Send + Sync {
     /// Ends the pauses under way, and every later one at once.
     fn interrupt(&self);
 
-    /// Whether [`interrupt`](Clock::interrupt) was called.
+    /// Returns whether [`interrupt`](Clock::interrupt) was called.
     fn interrupted(&self) -> bool;
 
     /// A number in 0..1.

@@ -1,4 +1,4 @@
-//! Where Cloud Storage is, and the URLs of its JSON API
+//! Address of Cloud Storage, and the URLs of its JSON API
 //! (<https://docs.cloud.google.com/storage/docs/json_api>).
 
 use std::fmt;
@@ -19,9 +19,9 @@ pub struct Endpoint {
     host: String,
 }
 
-/// Why a text is no [`Endpoint`].
+/// Error of a text that is not a valid [`Endpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no endpoint: write http://HOST:PORT or HOST:PORT, without a path")]
+#[error("invalid endpoint {text:?}: use http://HOST:PORT or HOST:PORT, without a path")]
 pub struct EndpointError {
     text: String,
 }
@@ -53,7 +53,8 @@ impl Endpoint {
         Ok(Self { base: url[..Position::AfterPort].to_owned(), host })
     }
 
-    /// Where a resumable upload of a new object starts. It must not exist: `ifGenerationMatch=0`.
+    /// Returns the URL that starts a resumable upload of a new object. The object must not exist:
+    /// `ifGenerationMatch=0`.
     pub(super) fn start(&self, bucket: &str, name: &str) -> String {
         format!(
             "{}/upload/storage/v1/b/{}/o?uploadType=resumable&ifGenerationMatch=0&name={}",
@@ -92,10 +93,10 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Why a `Location` header names no session of ours.
+/// Error of a `Location` header that does not name a session of this endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum LocationError {
-    #[error("is no URL of http or https")]
+    #[error("is not an http or https URL")]
     NoUrl,
     #[error("points to another host, {0:?}")]
     OtherHost(String),

@@ -1,9 +1,9 @@
-//! Why an upload failed: what was tried, what happened, what to do.
+//! Error of an upload: what was tried, what happened, what to do.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What kind of failure it was; decides what a caller of the API is told to do.
+/// Kind of an upload error; decides the response of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -16,12 +16,12 @@ pub enum ErrorKind {
     TimedOut,
     /// No access token could be had (HTTP: 502).
     Credentials,
-    /// What came back makes no sense, or does not match what was sent (HTTP: 502).
+    /// The response is invalid, or does not match what was sent (HTTP: 502).
     Protocol,
     /// The uploader was told to stop (HTTP: 503).
     Interrupted,
-    /// What was to be sent could not be read, did not come in time, or is not what its owner
-    /// promised (HTTP: 4xx, as the source tells).
+    /// The content could not be read, did not arrive in time, or does not match what its owner
+    /// announced (HTTP: 4xx, as the source reports).
     Source,
     /// Cloud Storage has lost bytes of a stream that it had acknowledged, and they cannot be had
     /// again: the stream has to be sent anew (HTTP: 502).
@@ -31,29 +31,29 @@ pub enum ErrorKind {
 /// An upload that failed. Its text is for a person on call, and holds no secret.
 #[derive(Clone, Debug)]
 pub struct UploadError {
-    /// What kind of failure.
+    /// Kind of the error.
     pub kind: ErrorKind,
-    /// What was being tried, with the request's method and URL (no query), and what came.
+    /// The request with its method and URL (without the query), and its outcome.
     pub message: String,
-    /// What the person who reads this can do about it, where that is known.
+    /// Advice for the reader, if there is any.
     pub hint: Option<String>,
     /// The last status that Cloud Storage answered, if any.
     pub status: Option<u16>,
-    /// Whether Cloud Storage refused the identity or the bucket, and so every upload.
+    /// Cloud Storage refused the identity or the bucket, and so every upload.
     pub bucket_refused: bool,
-    /// How many requests were made again.
+    /// Number of retried requests.
     pub retried: u32,
-    /// How far Cloud Storage had got, in bytes.
+    /// Bytes that Cloud Storage had stored.
     pub persisted: u64,
-    /// How long it was tried.
+    /// Time from the start of the upload to the error.
     pub elapsed: Duration,
-    /// Whether it is certain that this upload left no object behind. It is not when the last byte
-    /// was sent, and Cloud Storage could no longer be asked what became of it.
+    /// The upload certainly left no object behind. False when the last byte was sent, and Cloud
+    /// Storage could not be asked about the object afterwards.
     pub absent: bool,
 }
 
 impl UploadError {
-    /// What kind of failure it was.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -61,14 +61,16 @@ impl UploadError {
 
 impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} (after {:.1} s and {} retries, with {} bytes persisted)",
-            self.message,
-            self.elapsed.as_secs_f64(),
-            self.retried,
-            self.persisted,
-        )?;
+        f.write_str(&self.message)?;
+        // Nothing was tried for long, and nothing was stored: then there is nothing to add.
+        if self.retried > 0 || self.persisted > 0 {
+            let (seconds, retries) = (self.elapsed.as_secs_f64(), self.retried);
+            let stored = self.persisted;
+            write!(
+                f,
+                " (gave up after {seconds:.1} s and {retries} retries; {stored} bytes were stored)"
+            )?;
+        }
         match &self.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),

@@ -1,5 +1,5 @@
-//! What must hold for every byte that Cloud Storage, or whoever takes its place, can answer: each
-//! function takes any bytes, and fails where a promise is broken.
+//! Properties that hold for every byte that Cloud Storage, or another server in its place, can
+//! send: each function takes any bytes, and panics if a property is violated.
 //!
 //! The tests below call them with random bytes and with variations of real answers; `fuzz/` has
 //! them for cargo-fuzz, which looks for what random bytes do not find.

@@ -24,15 +24,15 @@ use self::socket::{TcpConnector, WRITE_SIZE};
 use super::Observer;
 use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
 
-/// How connections behave.
+/// Connection settings.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpConfig {
-    /// How many connections are kept open while idle: as many as there are uploads at a time.
+    /// Idle connections that are kept open: as many as uploads run at a time.
     pub connections: usize,
-    /// How long making a connection may take.
+    /// Time to open a connection.
     pub connect_timeout: Duration,
-    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
-    /// that begins while an answer is awaited is noticed after twice this time at the latest.
+    /// Time for which nothing may move on a connection that should: bounds a stall, not a transfer.
+    /// A stall that begins while a response is awaited is noticed after at most twice this time.
     pub stall_timeout: Duration,
 }
 
@@ -44,9 +44,9 @@ impl HttpConfig {
     }
 }
 
-/// How long an idle connection is kept: Google's front ends keep theirs longer.
+/// Time for which an idle connection is kept: Google's front ends keep theirs longer.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// How many bytes are read at a time. An answer's header must fit in.
+/// Bytes of one read. The head of a response must fit.
 const INPUT_BUFFER: usize = 16 << 10;
 
 /// The transport that is used in production.
@@ -199,7 +199,7 @@ impl Read for Part<'_> {
     }
 }
 
-/// What an error of ureq means for the upload. Never quotes a URL.
+/// Classifies an error of ureq. Never quotes a URL.
 fn classify(error: &Error) -> TransportError {
     match error {
         Error::Timeout(ureq::Timeout::Global) => TransportError::TimedOut,
@@ -217,7 +217,7 @@ fn classify(error: &Error) -> TransportError {
         Error::TlsRequired => TransportError::Tls("the connection is not encrypted".into()),
         Error::Protocol(error) => TransportError::Protocol(format!("no HTTP answer: {error}")),
         Error::LargeResponseHeader(..) => TransportError::Protocol(error.to_string()),
-        Error::BadUri(_) => TransportError::Protocol("the URL is no URL".into()),
+        Error::BadUri(_) => TransportError::Protocol("invalid URL".into()),
         other => TransportError::Broken(kind_of(other)),
     }
 }

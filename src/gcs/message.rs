@@ -5,9 +5,9 @@ use serde_json::Value;
 /// The longest text that is passed on, in characters.
 const LONGEST: usize = 300;
 
-/// What Cloud Storage says in an answer's body: the message of its JSON error
-/// (<https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes>), else the beginning of
-/// the text.
+/// Returns the message in the body of a Cloud Storage response: that of its JSON error
+/// (<https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes>), or the beginning of the
+/// text.
 pub(super) fn gcs_message(body: &[u8]) -> String {
     let error: Option<Value> = serde_json::from_slice(body).ok();
     match error.as_ref().and_then(|value| value.pointer("/error/message")?.as_str()) {
@@ -37,7 +37,7 @@ pub(super) fn printable(text: &[u8]) -> String {
     if out.chars().count() > LONGEST { shortened + "…" } else { shortened }
 }
 
-/// What follows the value of a query's parameter.
+/// Returns the text after the value of a query parameter.
 fn skip_secret(text: &str) -> &str {
     let ends = |c: char| !(c.is_ascii_alphanumeric() || "-._~%".contains(c));
     text.find(ends).map_or("", |end| &text[end..])

@@ -40,16 +40,16 @@ use std::time::{Duration, SystemTime};
 
 use crate::content::{Content, Source};
 
-/// What became of an upload that succeeded.
+/// Result of a successful upload.
 #[derive(Clone, Debug)]
 pub struct Uploaded {
     /// The object as Cloud Storage describes it; its size and CRC32C are those that were sent.
     pub object: Object,
-    /// How often the transfer went on from an offset after a fault.
+    /// Number of times that the transfer resumed from an offset after a fault.
     pub resumed: u32,
-    /// How many requests were made again.
+    /// Number of retried requests.
     pub retried: u32,
-    /// How many bytes of content were handed to the network, those sent again included.
+    /// Bytes of content that were passed to the network, including those that were sent again.
     pub bytes_sent: u64,
     /// From the first request to the last answer.
     pub elapsed: Duration,
@@ -127,6 +127,6 @@ pub trait Uploader: Send + Sync {
     /// Answers from what is known: makes no request and does not block.
     fn ready(&self) -> Result<(), String>;
 
-    /// When the access token at hand expires, if there is one and it does.
+    /// Returns the expiry of the current access token, if there is one and it expires.
     fn token_expiry(&self) -> Option<SystemTime>;
 }

@@ -61,7 +61,8 @@ impl Object {
     /// Reads an object resource.
     ///
     /// # Errors
-    /// What is missing or wrong in it. The text quotes nothing of a resource that is no JSON.
+    /// Describes what is missing or invalid. The text quotes nothing of a resource that is not
+    /// JSON.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, String> {
         let resource: Resource = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         let size = resource.size.as_deref().unwrap_or("0");

@@ -1,9 +1,9 @@
-//! What an upload tells while it is under way.
+//! Progress of an upload while it runs.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a request is made again. The text is a metric's label: lower case, few, and never changed.
+/// Reason to repeat a request. The text is a metric's label: lower case, few values, never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cause {

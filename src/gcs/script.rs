@@ -23,9 +23,9 @@ use super::{
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
 
-/// What the scripted Cloud Storage does with one request.
+/// Response of the scripted Cloud Storage to one request.
 pub(super) struct ScriptedResponse {
-    /// How many bytes of the body it takes before it answers.
+    /// Bytes of the body that are read before the response.
     takes: u64,
     outcome: Result<Answer, TransportError>,
     interrupts: bool,
@@ -90,13 +90,13 @@ pub(super) fn breaks() -> ScriptedResponse {
     fails(TransportError::Broken("reset by peer".into()))
 }
 
-/// How the content comes, when it comes once.
+/// Timing of a stream.
 pub(super) struct Stream {
     window: Window,
     announced: Option<u64>,
     /// At which offset it fails, and in which words.
     fails: Option<(u64, &'static str)>,
-    /// How long each reading of 64 KiB takes.
+    /// Time of each read of 64 KiB.
     takes: Duration,
     interrupts: bool,
 }
@@ -130,13 +130,13 @@ impl RecordedRequest {
     }
 }
 
-/// What came of a [`ScriptedUpload`].
+/// Outcome of a [`ScriptedUpload`].
 pub(super) struct Outcome {
     pub(super) result: Result<Uploaded, UploadError>,
     pub(super) pauses: Vec<Duration>,
     pub(super) refreshes: u32,
     pub(super) requests: Vec<RecordedRequest>,
-    /// How much of a stream was read.
+    /// Bytes of a stream that were read.
     pub(super) read: u64,
 }
 

@@ -25,17 +25,17 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Where the bytes at hand lie in the object.
+/// Range of bytes in the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ByteRange {
-    /// Where they end.
+    /// End of the range, exclusive.
     pub(super) end: u64,
     /// The whole object's size, if it is known that they end with the object.
     pub(super) total: Option<u64>,
 }
 
-/// How many bytes a 308 says are persisted: `Range: bytes=0-N` means N + 1, no header means none.
-/// `None` if the header makes no sense where no more than `sent` bytes can have come.
+/// Returns how many bytes a 308 reports as stored: `Range: bytes=0-N` means N + 1, no header means
+/// none. `None` if the header is invalid, given that at most `sent` bytes can have arrived.
 pub(super) fn persisted(range: Option<&str>, sent: u64) -> Option<u64> {
     let Some(range) = range else { return Some(0) };
     let last = range.trim().strip_prefix("bytes=0-")?;

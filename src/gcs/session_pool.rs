@@ -27,11 +27,11 @@ use super::backoff::BackOff;
 use super::bucket::Bucket;
 use super::session::Session;
 
-/// How long a session is kept for somebody to use it. Cloud Storage keeps one for a week; but its
-/// object's name holds the time at which it was drawn, the identity that opened it may lose its
-/// rights, and when nobody uploads any more, nothing should be left open for long.
+/// Time for which a session is kept. Cloud Storage keeps one for a week; but the name of its object
+/// contains the time at which it was chosen, the identity that opened it may lose its permissions,
+/// and without uploads nothing should stay open for long.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-/// How long a request of the crew may take.
+/// Timeout of a request of the pool.
 const REQUEST: Duration = Duration::from_secs(10);
 /// The stack of a thread of the crew, which does no more than one small request at a time. Only what
 /// is touched of it takes memory.
@@ -40,11 +40,11 @@ const STACK: usize = 256 << 10;
 /// Which sessions are opened ahead.
 #[derive(Clone, Debug)]
 pub struct SessionPoolConfig {
-    /// How many at the most.
+    /// Maximum number of sessions.
     pub sessions: NonZeroUsize,
-    /// How many are opened at the same time, each by a thread of its own.
+    /// Number of threads, each of which opens one session at a time.
     pub threads: NonZeroUsize,
-    /// What the objects' names begin with.
+    /// Prefix of the objects' names.
     pub prefix: ObjectPrefix,
     /// The objects' media type.
     pub content_type: String,
@@ -122,22 +122,22 @@ pub(super) struct SessionPool {
 struct State {
     /// The oldest first: it is used first, so that objects are named in the order of their uploads.
     idle: VecDeque<PooledSession>,
-    /// How many are being opened.
+    /// Sessions that are being opened.
     opening: usize,
-    /// How many there should be: grows when an upload finds none, shrinks when one has aged.
+    /// Number of sessions to hold: grows when an upload finds none, shrinks when one has expired.
     target: usize,
-    /// When an upload asked last.
+    /// Time at which an upload last asked for a session.
     asked: Option<Instant>,
     back_off: BackOff,
     /// No session is opened before: the last one could not be.
     rest_until: Option<Instant>,
     /// Set in the end: until when what is left may be cancelled.
     closing: Option<Instant>,
-    /// How many threads are at work.
+    /// Threads that are running.
     threads: usize,
 }
 
-/// What a thread of the crew does next.
+/// Next task of a thread of the pool.
 enum Next {
     Open,
     Cancel(Session, Why),
@@ -146,7 +146,7 @@ enum Next {
     End,
 }
 
-/// Why a session is given up unused.
+/// Reason to give up an unused session.
 #[derive(Clone, Copy)]
 enum Why {
     Aged,

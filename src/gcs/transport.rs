@@ -59,9 +59,9 @@ pub struct Request<'a> {
     pub headers: Vec<(&'a str, String)>,
     /// Its body.
     pub body: Body<'a>,
-    /// How long it may take, from resolving the name to the answer's last byte.
+    /// Timeout, from resolving the name to the last byte of the response.
     pub timeout: Duration,
-    /// Whether it is carried out even after [`Transport::interrupt`].
+    /// Carry the request out even after [`Transport::interrupt`].
     pub urgent: bool,
 }
 
@@ -73,9 +73,9 @@ pub enum Body<'a> {
     Bytes(&'a [u8]),
     /// The content from `offset` to its end.
     Rest {
-        /// What is sent.
+        /// Content to send.
         content: &'a dyn Content,
-        /// Where it begins.
+        /// Offset at which it begins.
         offset: u64,
         /// Hears of every byte that goes out.
         observer: &'a dyn Observer,
@@ -104,10 +104,10 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// How much of an answer's body is read, in bytes. An object's metadata is a few KiB.
+/// Bytes of a response's body that are read. An object's metadata is a few KiB.
 pub const MAX_BODY: usize = 64 << 10;
 
-/// Why there is no answer. The texts name no URL.
+/// Error without a response. The texts contain no URL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The host's name was not resolved, or no connection made.
@@ -123,7 +123,7 @@ pub enum TransportError {
     #[error("nothing moved for too long ({0})")]
     Stalled(String),
     /// The request's own time was over.
-    #[error("the time was over")]
+    #[error("timed out")]
     TimedOut,
     /// [`Transport::interrupt`] was called.
     #[error("interrupted")]

@@ -13,9 +13,9 @@
 //!
 //! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
 //!
-//! What is sent is [`Payload`]: content that can be had again from any offset, all of it in one
-//! request; or a stream, part by part, of which no more than the part at hand can be sent again.
-//! [`State::Fill`] has the bytes at hand that are sent next.
+//! The content to send is a [`Payload`]: content that can be read again from any offset, all of it
+//! in one request; or a stream, part by part, of which only the current part can be sent again.
+//! [`State::Fill`] has the buffered bytes that are sent next.
 //!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
 //! early goes through [`Upload::abort`], which cancels the session and finds out whether an
@@ -46,13 +46,13 @@ mod payload;
 use self::payload::Fill;
 pub(super) use self::payload::Payload;
 
-/// How many sessions may be lost, and how many answers not understood, before it is enough.
+/// Sessions that may be lost, and responses that may be unintelligible, before the upload fails.
 const MAX_ATTEMPTS: u32 = 5;
-/// How long each request may take that is made after giving up. There are three at the most, and a
-/// server that is being stopped waits for them.
+/// Timeout of each request that is made after giving up. There are at most three, and a server that
+/// shuts down waits for them.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where an upload stands.
+/// State of an upload.
 #[derive(Clone, Debug)]
 enum State {
     Start,
@@ -74,7 +74,7 @@ impl State {
     }
 }
 
-/// What a request came to, when the upload can go on from it.
+/// Outcome of a request from which the upload can continue.
 enum StepOutcome {
     Success(Answer),
     Persisted(u64),
@@ -83,14 +83,14 @@ enum StepOutcome {
     Retry(Fault),
 }
 
-/// Why a request has to be made again.
+/// Reason to repeat a request.
 struct Fault {
     cause: Cause,
     retry_after: Option<Duration>,
     text: String,
 }
 
-/// Why the upload cannot go on.
+/// Reason why the upload cannot continue.
 struct Failure {
     kind: ErrorKind,
     status: Option<u16>,
@@ -300,9 +300,9 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    /// What goes with every request that could finish the object: the checksum of a stream, which
-    /// is known by then, so that Cloud Storage refuses to make an object of other bytes; and what was
-    /// not known yet when the session was opened ahead.
+    /// Returns the headers of every request that could finish the object: the checksum of a stream,
+    /// which is known by then, so that Cloud Storage does not create an object of other bytes; and
+    /// the headers that were not known when the session was opened in advance.
     fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
         headers.extend(self.ahead.into_iter().flat_map(PooledUpload::deferred_headers));
@@ -311,7 +311,8 @@ impl<'a, 'c> Upload<'a, 'c> {
         headers
     }
 
-    /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
+    /// Continues after the buffered bytes were sent and Cloud Storage has stored everything up to
+    /// `persisted`.
     fn continued(&mut self, session: Session, persisted: u64) -> Next {
         let progress = persisted > self.persisted;
         self.note_persisted(persisted);
@@ -321,7 +322,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         if progress && persisted < self.payload.byte_range().end {
             return Ok(self.resume(session, Cause::Incomplete));
         }
-        let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
+        let text = format!("{} stored {persisted} bytes", self.tried(Step::Send));
         let fault = Fault { cause: Cause::Incomplete, retry_after: None, text };
         Ok(State::Query(session, self.wait(fault)?))
     }
@@ -349,7 +350,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     fn resume(&mut self, session: Session, cause: Cause) -> State {
         self.resumed += 1;
-        debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
+        debug!("{}: resuming from {} after {cause}", self.object.name, self.persisted);
         self.counter.observer.resuming(cause, self.persisted);
         State::Fill(session, self.persisted)
     }
@@ -386,7 +387,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             return Err(Failure::lost(message));
         }
         if self.lost_sessions >= MAX_ATTEMPTS {
-            let message = format!("{text}, for the {MAX_ATTEMPTS}th time");
+            let message = format!("{text}, after {MAX_ATTEMPTS} attempts");
             return Err(Failure::new(ErrorKind::Protocol, message));
         }
         self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
@@ -654,7 +655,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         self.counter.observer.persisted(persisted);
     }
 
-    /// How much of the upload's time is left.
+    /// Returns the remaining time of the upload.
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(self.bucket.clock.now())
     }
@@ -681,7 +682,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn interrupted(&self) -> Failure {
-        let message = "the uploader was told to stop".to_owned();
+        let message = "the upload was cancelled because the process is stopping".to_owned();
         Failure::new(ErrorKind::Interrupted, message)
     }
 
@@ -762,8 +763,8 @@ impl<'a> SentCounter<'a> {
         Self { observer, bytes, missing, complete: AtomicBool::new(false) }
     }
 
-    /// What lies from `offset` on is about to be sent: up to the object's end, where `total` says
-    /// where that is.
+    /// Records that the bytes from `offset` on are about to be sent, up to the end of the object if
+    /// `total` is known.
     fn window_start(&self, offset: u64, total: Option<u64>) {
         self.missing.store(total.map_or(u64::MAX, |total| total - offset), Ordering::Relaxed);
         if total == Some(offset) {
@@ -771,12 +772,12 @@ impl<'a> SentCounter<'a> {
         }
     }
 
-    /// How many bytes were sent, those sent again included.
+    /// Returns how many bytes were sent, including those that were sent again.
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the last byte was ever sent: before that, there can be no object.
+    /// Returns whether the last byte was ever sent: before that, there can be no object.
     fn complete(&self) -> bool {
         self.complete.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What an answer's status means: the one table that says what is retried and what is final.
+//! Meaning of a response's status: the one table that says what is retried and what is final.
 //!
 //! The transient ones are those of
 //! <https://docs.cloud.google.com/storage/docs/retry-strategy#retryable>.
@@ -16,10 +16,10 @@ pub(super) enum Step {
     GetMetadata,
 }
 
-/// What the status says, given the step.
+/// Meaning of a status in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// What was asked for is done.
+    /// The request succeeded.
     Success,
     /// The session goes on; `Range` says from where.
     Persisted,

@@ -1,4 +1,4 @@
-//! How much of a stream is kept until Cloud Storage has it.
+//! Size of the part of a stream that is kept until Cloud Storage has stored it.
 
 use std::str::FromStr;
 
@@ -6,21 +6,21 @@ use thiserror::Error;
 
 use crate::content::ByteSize;
 
-/// How many bytes of a stream are kept until Cloud Storage has acknowledged them: so large is each
-/// part that is sent, but for the last.
+/// Bytes of a stream that are kept until Cloud Storage has acknowledged them: the size of each part
+/// that is sent, except the last.
 ///
 /// A multiple of 256 KiB, as Cloud Storage wants of every part but the last
 /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window(u32);
 
-/// Why a text is no [`Window`].
+/// Error of a text that is not a valid [`Window`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0} is no window: write a multiple of 256KiB, from 256KiB to 1GiB")]
+#[error("invalid window {0}: use a multiple of 256KiB, from 256KiB to 1GiB")]
 pub struct WindowError(String);
 
 impl Window {
-    /// What it is a multiple of, in bytes.
+    /// Granularity of a window, in bytes.
     pub const STEP: u64 = 256 << 10;
     /// 8 MiB.
     pub const DEFAULT: Self = Self(8 << 20);

@@ -38,7 +38,7 @@ use super::last_response::LastResponse;
 /// have two to four thousand.
 const MAX_RESPONSE_BYTES: usize = 256 << 10;
 
-/// How long a TCP connection may take to come about; there may be several addresses to try.
+/// Time to open a TCP connection; several addresses may have to be tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The HTTP client for token requests.

@@ -14,13 +14,13 @@ use super::file;
 /// The metadata server's name inside Google Cloud.
 const METADATA_HOST: &str = "metadata.google.internal";
 
-/// Where credentials may be found. What is `None` was not given.
+/// Places where credentials may be found. `None` means that a place was not given.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// A credentials file: `GOOGLE_APPLICATION_CREDENTIALS`. An empty path counts as none.
     pub credentials_file: Option<PathBuf>,
-    /// Where `gcloud auth application-default login` leaves its file
-    /// (`~/.config/gcloud/application_default_credentials.json`). Used if it is there.
+    /// File that `gcloud auth application-default login` writes
+    /// (`~/.config/gcloud/application_default_credentials.json`). Used if it exists.
     pub well_known_file: Option<PathBuf>,
     /// The metadata server, as `host` or `host:port`: `GCE_METADATA_HOST`.
     pub metadata_host: Option<String>,
@@ -38,7 +38,7 @@ pub struct CredentialSource {
     description: String,
 }
 
-/// What a token is made from.
+/// Source of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// A credentials file. It is read again for every token, so that a rotated key is used.
@@ -128,7 +128,7 @@ fn on_metadata_server(settings: &Settings) -> Result<CredentialSource, Credentia
     })
 }
 
-/// Whether `text` is what stands between the `//` and the path of an address, without a user.
+/// Returns whether `text` can be the part between the `//` and the path of a URL, without a user.
 fn is_host(text: &str) -> bool {
     let authority = text.parse::<yup_oauth2::hyper::http::uri::Authority>();
     authority.is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@'))

@@ -36,7 +36,8 @@ use super::{AccessToken, CredentialsError};
 const STORAGE_SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
 /// The scope of a token that is given for another service account's.
 const CLOUD_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-/// How long an impersonated token is asked to live: as long as Google permits by default.
+/// Lifetime that is requested for an impersonated token: the maximum that Google permits by
+/// default.
 const IMPERSONATED_LIFETIME: &str = "3600s";
 
 /// A token, and when it expires (`None`: never).
@@ -45,14 +46,14 @@ pub(super) struct Issued {
     pub(super) expires_at: Option<SystemTime>,
 }
 
-/// Why there is no token, and whether asking again may help.
+/// Error of an attempt to get a token, with the chance of a retry.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: CredentialsError,
     pub(super) kind: FailureKind,
 }
 
-/// Whether a failure will go away by itself.
+/// Prospect of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// An outage, or something that passes.
@@ -288,7 +289,7 @@ impl GoogleIssuer {
         self.failure(kind, &format!("{endpoint} answered{status_text}: {said}{advice}"))
     }
 
-    /// What to do when nobody answers.
+    /// Returns the advice for a source that does not respond.
     fn advice(&self) -> &'static str {
         match self.source {
             Source::MetadataServer(_) => NOT_ON_GOOGLE_CLOUD,
@@ -308,11 +309,11 @@ impl GoogleIssuer {
     }
 }
 
-/// What to do when the metadata server is none.
+/// Advice for a metadata server that does not exist.
 const NOT_ON_GOOGLE_CLOUD: &str = "; if this machine is not on Google Cloud, set \
     GOOGLE_APPLICATION_CREDENTIALS to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
 
-/// Whether a text can be the token in an `Authorization` header (RFC 6750, section 2.1).
+/// Returns whether a text can be the token of an `Authorization` header (RFC 6750, section 2.1).
 fn is_sendable(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }

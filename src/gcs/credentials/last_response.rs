@@ -1,5 +1,5 @@
-//! What a token endpoint answered, made fit to be shown: an error's text is the whole of what a
-//! person on call has.
+//! Last response of a token endpoint, made fit to be shown: the text of an error is all that an
+//! operator has.
 //!
 //! Never shows a token or a key, whatever the endpoint put into its answer: JSON is shown only by
 //! its error fields, other text only if it does not speak of tokens, and in both whatever looks
@@ -13,9 +13,9 @@ use yup_oauth2::hyper::StatusCode;
 
 use crate::sync::LockExt as _;
 
-/// How much of an answer is kept for an error's text, in bytes.
+/// Bytes of a response that are kept for an error's text.
 const KEPT: usize = 4 << 10;
-/// How much of an answer an error's text shows, in characters.
+/// Characters of a response that an error's text shows.
 const SHOWN: usize = 240;
 /// From how many characters on a word with letters and digits counts as a token.
 const TOKEN_LENGTH: usize = 24;
@@ -63,7 +63,7 @@ impl LastResponse {
         StatusCode::from_bytes(code).ok()
     }
 
-    /// What the last answer's body says, as [`describe`] has it.
+    /// Returns the message of the last response's body, as [`describe`] formats it.
     pub(super) fn said(&self, secrets: &[String]) -> String {
         describe(&body(&self.record().bytes), secrets)
     }
@@ -100,7 +100,7 @@ fn joined(mut chunks: &[u8]) -> Vec<u8> {
     body
 }
 
-/// What a body says, for an error's text.
+/// Formats the message of a body for an error's text.
 pub(super) fn describe(body: &[u8], secrets: &[String]) -> String {
     let text = String::from_utf8_lossy(body);
     if text.trim().is_empty() {

@@ -52,13 +52,13 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Why no token can be had: which source was asked, and what it answered.
+/// Error of a token source: the source that was asked, and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no access token from {source_name}: {reason}")]
 pub struct CredentialsError {
-    /// Where the token was to come from, for a person: a file's path, the metadata server's URL.
+    /// Source of the token, for a person: the path of a file, or the URL of the metadata server.
     pub source_name: String,
-    /// What went wrong there, and what to do.
+    /// The error, and what to do about it.
     pub reason: String,
 }
 

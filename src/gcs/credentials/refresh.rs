@@ -28,15 +28,16 @@ use super::discover::CredentialSource;
 use super::issue::{Failure, FailureKind, GoogleIssuer, Issued, Issuer};
 use super::{AccessToken, CredentialsError, TokenSource};
 
-/// How long things may take, and how often they are done.
+/// Times and intervals of the refresh.
 #[derive(Clone, Debug)]
 pub struct RefreshConfig {
-    /// How long one attempt to get a token may take, with every request that it needs.
+    /// Time for one attempt to get a token, including every request that it needs.
     pub attempt: Duration,
-    /// How long [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh) block at most, however
-    /// patient the caller is.
+    /// Maximum time for which [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh)
+    /// block, whatever the timeout of the caller.
     pub patience: Duration,
-    /// How long before its expiry a token is renewed; but never before three quarters of its life.
+    /// Time before its expiry at which a token is refreshed; but never before three quarters of its
+    /// life.
     ///
     /// The default, 225 s, is that of Google's own clients: a metadata server gives the same token
     /// until five minutes before its expiry, so that asking earlier gains nothing.
@@ -46,7 +47,7 @@ pub struct RefreshConfig {
     pub initial_backoff: Duration,
     /// The longest pause between two attempts.
     pub max_backoff: Duration,
-    /// How long after a forced renewal another one is refused.
+    /// Minimum interval between two forced refreshes.
     pub min_refresh_interval: Duration,
 }
 
@@ -178,7 +179,7 @@ impl TokenSource for GoogleCredentials {
     }
 }
 
-/// What the thread and the readers share.
+/// State that the thread and the readers share.
 struct Shared {
     source_name: String,
     config: RefreshConfig,
@@ -206,7 +207,7 @@ impl Shared {
             let waited = humantime::format_duration(patience.time);
             return Err(match (&state.failure, state.interrupted) {
                 (Some(failure), _) => failure.error.clone(),
-                (None, true) => self.error("none had come when it was no longer waited for"),
+                (None, true) => self.error("interrupted while waiting for an access token"),
                 (None, false) => self.error(&format!("none came within {waited}")),
             });
         }
@@ -218,7 +219,7 @@ impl Shared {
     }
 }
 
-/// How long somebody waits.
+/// Time limit of a wait.
 #[derive(Clone, Copy)]
 struct Patience {
     began: Instant,
@@ -235,7 +236,7 @@ impl Patience {
     }
 }
 
-/// What the thread is at.
+/// Activity of the thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// Waits until a token is due.
@@ -253,15 +254,15 @@ enum Phase {
 struct State {
     phase: Phase,
     cached: Option<CachedToken>,
-    /// What the last attempt came to, if it failed.
+    /// Error of the last attempt, if it failed.
     failure: Option<Failure>,
-    /// How many attempts have failed since the last success.
+    /// Failed attempts since the last success.
     failures: u32,
-    /// When to ask again after a failure.
+    /// Time of the next attempt after a failure.
     retry_at: Option<Instant>,
-    /// How many attempts have ended.
+    /// Attempts that have ended.
     attempts: u64,
-    /// When the last attempt ended that was made because a token was rejected.
+    /// Time at which the last attempt ended that was made because a token was rejected.
     renewed_at: Option<Instant>,
     /// Nobody is to wait any more.
     interrupted: bool,
@@ -314,7 +315,7 @@ impl State {
         self.renewed_at.is_some_and(|then| then.elapsed() < time)
     }
 
-    /// What the last attempt came to, for one whose token was rejected.
+    /// Returns the outcome of the last attempt for a caller whose token was rejected.
     fn outcome_for(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
         match (&self.failure, self.token_but(rejected)) {
             (_, Some(token)) => Ok(Some(token.clone())),
@@ -324,7 +325,7 @@ impl State {
         }
     }
 
-    /// How long the thread may still wait before it asks; `None`: for ever.
+    /// Returns how long the thread may still wait before the next attempt; `None` means forever.
     fn due_in(&self) -> Option<Duration> {
         if self.phase == Phase::Wanted {
             return Some(Duration::ZERO);
@@ -376,7 +377,7 @@ async fn until_due(shared: &Shared) -> Option<()> {
     }
 }
 
-/// Why an attempt is made.
+/// Reason of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RefreshReason {
     /// A token was rejected.
@@ -450,9 +451,9 @@ fn fail(shared: &Shared, state: &mut State, failure: Failure) {
     let pause = pause(&shared.config, state.failures);
     let meanwhile = match state.cached.as_ref().filter(|cached| cached.holds()) {
         Some(cached) => format!("the present one {}", expiry(cached.expires_at)),
-        None => "there is none meanwhile".to_owned(),
+        None => "uploads fail until then".to_owned(),
     };
-    log::warn!("{}; asking again in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
+    log::warn!("{}; retrying in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
     state.failure = Some(failure);
     state.failures = state.failures.saturating_add(1);
     state.retry_at = Some(Instant::now() + pause);
@@ -734,7 +735,7 @@ mod tests {
         scope(|threads| {
             let waiting = threads.spawn(|| play.token());
             play.credentials.interrupt();
-            let interrupted = Err(error("none had come when it was no longer waited for"));
+            let interrupted = Err(error("interrupted while waiting for an access token"));
             assert_eq!(waiting.join().unwrap(), interrupted);
             assert_eq!(play.token(), interrupted, "nobody waits later either");
         });

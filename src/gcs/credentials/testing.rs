@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tiny_http::{Header, Response, Server};
 
-/// What marks each secret of these doubles, so that a test can look for any of them at once.
+/// Marker of each secret of these doubles, so that a test can search for all of them at once.
 pub(crate) const SECRET: &str = "s3cret";
 
 /// A folder that goes away with the test.
@@ -136,7 +136,7 @@ impl Endpoint {
         format!("http://{}{path}", self.address())
     }
 
-    /// How many requests have come.
+    /// Returns how many requests have arrived.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }

@@ -282,7 +282,7 @@ mod refresh {
 mod failures_say_what_was_tried_and_answered {
     use super::*;
 
-    /// What comes of a key whose token endpoint answers so.
+    /// Returns the error for a key whose token endpoint responds like this.
     fn of_key(answer: Answer) -> String {
         let endpoint = Endpoint::start(move |_| answer.clone());
         let folder = Folder::new();
@@ -291,7 +291,7 @@ mod failures_say_what_was_tried_and_answered {
         reason.replace(&endpoint.url(""), "ENDPOINT")
     }
 
-    /// What comes of a metadata server that answers so.
+    /// Returns the error for a metadata server that responds like this.
     fn of_metadata_server(answer: Answer) -> String {
         let endpoint = Endpoint::start(move |_| answer.clone());
         let reason = reason(&with_metadata_server(&endpoint.address().to_string(), impatient()));

@@ -15,8 +15,8 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::sync::LockExt as _;
 
-/// How long an answer holds: shorter than any wait that would let a name move meanwhile, longer than
-/// the time between two requests of a server that has work to do.
+/// Lifetime of a cached address: shorter than any wait during which a name could move, longer than
+/// the time between two requests of a busy server.
 const TTL: Duration = Duration::from_secs(10);
 
 /// Asks the system, and remembers what it said.

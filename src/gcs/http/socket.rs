@@ -23,19 +23,19 @@ use ureq::{Error, Timeout};
 
 use super::unacknowledged::unacknowledged;
 
-/// How many bytes may wait in the kernel that are not even on their way: enough to keep it busy
-/// while the next are made. How many are on their way, the kernel fits to the network.
+/// Bytes that may wait in the kernel before they are sent: enough to keep it busy while the next
+/// are prepared. The kernel adapts the number of bytes in flight to the network.
 const NOTSENT_LOWAT: u32 = 128 << 10;
 
 /// The kernel hands at most 64 KiB, heads included, to the network in one piece. What is a little
 /// shorter leaves no crumbs that would go as a piece of their own.
 const GSO_SIZE: usize = 63 << 10;
 
-/// How many bytes go out at a time. Two pieces at once cost less than one by one, and twice the memory.
+/// Bytes of one write. Two segments at once cost less than one by one, and twice the memory.
 pub(super) const WRITE_SIZE: usize = 2 * GSO_SIZE;
 
-/// How many connections write a [`WRITE_SIZE`] at a time, the first ones; with more, memory counts, and
-/// they write a [`GSO_SIZE`].
+/// Number of connections that write a [`WRITE_SIZE`] at a time: the first ones. With more, memory
+/// counts, and they write a [`GSO_SIZE`].
 const MAX_LARGE_WRITERS: usize = 8;
 
 /// More than a record of TLS (RFC 8446, 5.2), which is all that is written at once under it.
@@ -49,7 +49,7 @@ pub(super) struct TcpConnector {
 }
 
 impl TcpConnector {
-    /// How much the next connection writes at a time.
+    /// Returns the write size of the next connection.
     fn write_size(&self) -> usize {
         let open = Arc::strong_count(&self.open) - 1;
         if open < MAX_LARGE_WRITERS { WRITE_SIZE } else { GSO_SIZE }
@@ -117,9 +117,9 @@ pub(super) struct Socket {
     stream: Arc<TcpStream>,
     _open: Arc<()>,
     buffers: LazyBuffers,
-    /// What was handed over and not yet written.
+    /// Bytes that were passed to the socket and not written yet.
     pending: Vec<u8>,
-    /// How many bytes are written as soon as they are there; fewer wait for what follows.
+    /// Number of bytes that are written at once; fewer wait for the bytes that follow.
     flush_threshold: usize,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -161,7 +161,7 @@ impl Socket {
         Ok(())
     }
 
-    /// What the peer has still to take of what was written.
+    /// Returns how many written bytes the peer has not acknowledged.
     fn unacked_bytes(&self) -> u64 {
         let addresses = self.stream.local_addr().and_then(|a| Ok((a, self.stream.peer_addr()?)));
         addresses.ok().and_then(|(local, peer)| unacknowledged(local, peer)).unwrap_or(0)
@@ -208,8 +208,8 @@ impl Transport for Socket {
         Ok(count > 0)
     }
 
-    /// Whether the connection can take another request: nobody has closed it, and nothing has come
-    /// that nobody asked for.
+    /// Returns whether the connection can take another request: it is not closed, and no unexpected
+    /// bytes have arrived.
     fn is_open(&mut self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let flags = libc_flags::PEEK | libc_flags::DONT_WAIT;
@@ -226,7 +226,7 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// What is left of the whole time, of which one operation may take a part.
+/// Returns the rest of the whole timeout, of which one operation may use a part.
 fn left(timeout: NextTimeout, began: Instant) -> NextTimeout {
     match timeout.after {
         after if after.is_not_happening() => timeout,

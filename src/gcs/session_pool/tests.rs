@@ -1,4 +1,4 @@
-//! What the crew does, one thing at a time, against scripted answers and on a clock of the tests.
+//! The pool's tasks, one at a time, against scripted responses and on a clock of the tests.
 
 use super::super::script::{ScriptedBucket, ScriptedUpload, breaks, opened, status};
 use super::*;

@@ -1,5 +1,5 @@
-//! What an upload sends: content that can be had again from any offset, or a stream's part that is
-//! at hand.
+//! Content of an upload: content that can be read again from any offset, or the buffered part of a
+//! stream.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::gcs::session::ByteRange;
 use crate::gcs::transport::Body;
 use crate::gcs::{Observer, Window};
 
-/// What an upload sends.
+/// Content of an upload.
 pub(in crate::gcs) enum Payload<'a> {
     /// All of it, from any offset.
     Whole(&'a dyn Content),
@@ -21,7 +21,7 @@ impl<'a> Payload<'a> {
         Self::BufferedStream(BufferedStream::new(source, window))
     }
 
-    /// How long the object will be, where that is known before it is sent.
+    /// Returns the size of the object, if it is known before it is sent.
     pub(super) fn declared_size(&self) -> Option<u64> {
         match self {
             Self::Whole(content) => Some(content.size()),
@@ -45,7 +45,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Where the bytes at hand lie in the object.
+    /// Returns the range of the buffered bytes in the object.
     pub(super) fn byte_range(&self) -> ByteRange {
         match self {
             Self::Whole(content) => ByteRange { end: content.size(), total: Some(content.size()) },
@@ -71,7 +71,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Whether the bytes at hand end at `offset`, and the object does not, as far as is known.
+    /// Returns whether the buffered bytes end at `offset`, and the object, as far as is known, does
+    /// not.
     pub(super) fn ends_before_the_object_at(&self, offset: u64) -> bool {
         self.byte_range() == ByteRange { end: offset, total: None }
     }
@@ -94,7 +95,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// How much memory is held for what is sent, in bytes.
+    /// Returns the memory of the buffer, in bytes.
     #[cfg(test)]
     pub(super) fn buffer_capacity(&self) -> usize {
         match self {
@@ -121,7 +122,7 @@ pub(in crate::gcs) struct BufferedStream<'a> {
     window_start: u64,
     /// Room for the part: grows with what comes, up to a window.
     buffer: Vec<u8>,
-    /// How many bytes of the room are the part's.
+    /// Bytes of the buffer that belong to the part.
     length: usize,
     /// The byte after a part of a whole window. Without it nobody knows whether the part is the
     /// last one, and that must be said with the part's bytes: a checksum has to come with them.
@@ -131,7 +132,7 @@ pub(in crate::gcs) struct BufferedStream<'a> {
     crc32c: Crc32c,
 }
 
-/// What one reading of a source has come to.
+/// Outcome of one read of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fill {
     /// There is room for more.
@@ -140,7 +141,7 @@ pub(super) enum Fill {
     Full,
 }
 
-/// How much room a part has at first, in bytes. It doubles until it is a window.
+/// Initial size of the buffer of a part, in bytes. It doubles until it is a window.
 const FIRST_ROOM: usize = 64 << 10;
 
 impl<'a> BufferedStream<'a> {
