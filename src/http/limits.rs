@@ -48,3 +48,20 @@ impl Limits {
         close_timeout: Duration::from_secs(5),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/security.md` states these to users. Tests of the behaviour inject shorter ones.
+    #[test]
+    fn default_limits_are_the_documented_ones() {
+        let limits = Limits::DEFAULT;
+        assert_eq!(limits.idle_timeout, Duration::from_secs(75));
+        assert_eq!(limits.request_timeout, Duration::from_secs(10));
+        assert_eq!(limits.body_stall_timeout, Duration::from_secs(30));
+        assert_eq!(limits.min_body_rate, 1024);
+        assert_eq!(limits.response_timeout, Duration::from_secs(10));
+        assert_eq!((limits.linger_timeout, limits.linger_bytes), (Duration::from_secs(2), 4 << 20));
+    }
+}
