@@ -281,7 +281,7 @@ esac
 
 @pytest.fixture
 def registry(repository, tmp_path):
-    """Runs a step of `image` with stand-ins for docker and cosign, and tells what they were asked."""
+    """Run a step of `image` with stubs of docker and cosign, and return their arguments."""
     programs = tmp_path / "programs"
     programs.mkdir()
     asked = '#!/bin/sh\necho "{0} $*" >>"$LOG"\n'
