@@ -1,6 +1,6 @@
 """Prints what one instance needs, for docs/capacity.md: `python tests/deploy/measure.py BINARY`.
 
-The store is a stand-in that keeps nothing, on the same machine; so this shows what the server itself
+The store is an emulator that keeps nothing, on the same machine; so this shows what the server itself
 costs (its processor time and its memory), not how fast Cloud Storage is.
 """
 
@@ -68,7 +68,7 @@ def cost(binary: Path, workers: int, count: int, size: int, pem: Path | None) ->
     if pem is not None:
         store = encrypted(store, pem)
         settings["SSL_CERT_FILE"] = str(pem.with_name("cert.pem"))
-    # The one break that the stand-in makes is not what is measured.
+    # The one fault that the emulator injects is not what is measured.
     store.http.broken.set()
     with store, Server(binary, settings, store=store.url) as running:
         before, began = processor_seconds(running.process.pid), time.monotonic()

@@ -51,7 +51,7 @@ def test_memory_with_every_worker_busy_and_a_queue_fits_the_request(binary: Path
             lines.write(json.dumps(figures) + "\n")
     resources = overlay.container["resources"]
     assert peak <= quantity(resources["requests"]["memory"]), "what it needs is not promised to it"
-    # Beyond the peak: TLS, which the stand-in does without, and what a burst of clients takes.
+    # Beyond the peak: TLS, which the emulator does not use, and the memory of a burst of clients.
     limit = quantity(resources["limits"]["memory"])
     assert 2 * peak <= limit
     # Clients' files besides: one window for each worker, at the worst.

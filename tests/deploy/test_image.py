@@ -13,7 +13,7 @@ import pytest
 
 from container import IMAGE, Container, Kit
 from running import Server
-from required import missing, no_stand_ins
+from required import missing, missing_registry_stub
 
 # The image is built once, by the process that runs all of these.
 pytestmark = pytest.mark.xdist_group("image")
@@ -27,7 +27,7 @@ TEN_MEGABYTES = 10_000_000
 def kit(repository: Path) -> Kit:
     kit, why_not = Kit.what_is_missing(repository)
     if kit is None:
-        no_stand_ins(f"the image was neither built nor run: {why_not}")
+        missing_registry_stub(f"the image was neither built nor run: {why_not}")
     kit.build(
         repository,
         "--build-arg", "VERSION=1.2.3", "--build-arg", "REVISION=0123abcd",
@@ -175,13 +175,13 @@ def test_image_uploads_under_every_restriction_and_stops_on_sigterm(
     resolver = tmp_path / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\n")
     with Container(kit, settings, "--volume", f"{resolver}:/etc/resolv.conf:ro") as container:
-        container.until_answered("http://127.0.0.1:4545/api/health")
+        container.wait_for_response("http://127.0.0.1:4545/api/health")
         with (
             beside(container, sys.executable, str(Path(__file__).with_name("names.py")), STORE_NAME),
             store(container, store_program, tmp_path, "-scheme", "http"),
         ):
-            container.until_answered(f"http://127.0.0.1:{STORE_PORT}/_internal/healthcheck")
-            container.until_answered("http://127.0.0.1:4545/api/ready", patience=30)
+            container.wait_for_response(f"http://127.0.0.1:{STORE_PORT}/_internal/healthcheck")
+            container.wait_for_response("http://127.0.0.1:4545/api/ready", timeout=30)
             posted = container.curl(
                 "--fail-with-body", "-X", "POST", "http://127.0.0.1:4545/api/upload-random?size=3MiB"
             )
@@ -262,8 +262,8 @@ def test_https_is_trusted_by_the_images_bundle_alone(
             "-private-key-location", str(authority / "store.key"),
         ),
     ):  # fmt: skip
-        container.until_answered("http://127.0.0.1:4545/api/health")
-        container.until_answered(
+        container.wait_for_response("http://127.0.0.1:4545/api/health")
+        container.wait_for_response(
             f"https://127.0.0.1:{STORE_PORT}/_internal/healthcheck", "--insecure"
         )
         posted = container.curl(

@@ -112,7 +112,11 @@ fn upload(
     let object: Value = serde_json::from_slice(&body)?;
     let whole = object["size"] == options.size.to_string();
     let right = !options.crc || object["crc32c"] == crc32c_text(sum);
-    if whole && right { Ok(()) } else { Err(io::Error::other("the stored object differs in size or checksum")) }
+    if whole && right {
+        Ok(())
+    } else {
+        Err(io::Error::other("the stored object differs in size or checksum"))
+    }
 }
 
 /// Returns the CRC32C of `size` zeros, combined from halves without reading each byte.
