@@ -12,19 +12,19 @@ use super::clock::Clock;
 use super::credentials::TokenSource;
 use super::message::gcs_message;
 use super::session::Session;
-use super::transport::{Answer, Body, Method, Request, Transport};
+use super::transport::{Body, Method, Request, Response, Transport};
 use super::{Endpoint, NewObject, Object};
 
 /// How requests are made again.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
+pub struct RetryConfig {
     /// The upper bound of the first wait.
     pub initial_wait: Duration,
     /// The upper bound of every wait, `Retry-After` apart.
     pub max_wait: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetryConfig {
     fn default() -> Self {
         Self { initial_wait: Duration::from_millis(500), max_wait: Duration::from_secs(32) }
     }
@@ -38,7 +38,7 @@ pub struct Bucket {
     /// The bucket's name.
     pub name: String,
     /// How requests are made again.
-    pub retry: Retry,
+    pub retry: RetryConfig,
     /// What carries the requests.
     pub transport: Arc<dyn Transport>,
     /// Where the access tokens come from.
@@ -49,7 +49,7 @@ pub struct Bucket {
 
 /// What became of a session that was to be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cancel {
+pub(super) enum CancelOutcome {
     /// No object comes of it.
     Confirmed,
     /// It is over, with an object or without.
@@ -65,14 +65,14 @@ impl Bucket {
     /// What was tried and what came, for a person.
     pub fn get_metadata(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
         let url = self.endpoint.object(&self.name, name);
-        let answer = self.ask(Method::Get, &url, timeout)?;
-        match answer.status {
-            200 => Object::from_json(&answer.body)
+        let response = self.ask(Method::Get, &url, timeout)?;
+        match response.status {
+            200 => Object::from_json(&response.body)
                 .map(Some)
                 .map_err(|error| format!("GET {url} was answered with no object: {error}")),
             404 => Ok(None),
             status => {
-                Err(format!("GET {url} was answered {status}: {}", gcs_message(&answer.body)))
+                Err(format!("GET {url} was answered {status}: {}", gcs_message(&response.body)))
             }
         }
     }
@@ -84,11 +84,11 @@ impl Bucket {
     pub fn delete(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
         let url = self.endpoint.object(&self.name, name);
         let exact = format!("{url}?ifGenerationMatch={generation}");
-        let answer = self.ask(Method::Delete, &exact, timeout)?;
-        match answer.status {
+        let response = self.ask(Method::Delete, &exact, timeout)?;
+        match response.status {
             200 | 204 | 404 => Ok(()),
             status => {
-                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&answer.body)))
+                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&response.body)))
             }
         }
     }
@@ -116,36 +116,37 @@ impl Bucket {
         let body = Body::Bytes(metadata.as_bytes());
         let request =
             Request { method: Method::Post, url: &url, headers, body, timeout, urgent: false };
-        let answer =
-            self.transport.exchange(&request).map_err(|error| failed(error.to_string()))?;
-        match (answer.status, answer.location) {
+        let response = self.transport.send(&request).map_err(|error| failed(error.to_string()))?;
+        match (response.status, response.location) {
             (200 | 201, Some(location)) => {
                 self.endpoint.session(&location).map_err(|error| failed(error.to_string()))
             }
             (200 | 201, None) => Err(failed("answered without a Location".to_owned())),
-            (status, _) => Err(failed(format!("answered {status}: {}", gcs_message(&answer.body)))),
+            (status, _) => {
+                Err(failed(format!("answered {status}: {}", gcs_message(&response.body))))
+            }
         }
     }
 
     /// Cancels a session
     /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
-    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> Cancel {
-        match self.ask(Method::Delete, session, timeout).map(|answer| answer.status) {
-            Ok(499) => Cancel::Confirmed,
-            Ok(404 | 410) => Cancel::Gone,
+    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> CancelOutcome {
+        match self.ask(Method::Delete, session, timeout).map(|response| response.status) {
+            Ok(499) => CancelOutcome::Confirmed,
+            Ok(404 | 410) => CancelOutcome::Gone,
             Ok(status) => {
                 debug!("a session's cancel was answered {status}");
-                Cancel::Unknown
+                CancelOutcome::Unknown
             }
             Err(error) => {
                 debug!("a session could not be cancelled: {error}");
-                Cancel::Unknown
+                CancelOutcome::Unknown
             }
         }
     }
 
     /// One request without a body, not repeated, made even while the uploader is being stopped.
-    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
+    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Response, String> {
         let tried = || {
             let path = url.split('?').next().unwrap_or_default();
             format!("{} {path}", method.as_str())
@@ -156,6 +157,6 @@ impl Bucket {
         let timeout = timeout.saturating_sub(waited);
         let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
         let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
-        self.transport.exchange(&request).map_err(|error| format!("{}: {error}", tried()))
+        self.transport.send(&request).map_err(|error| format!("{}: {error}", tried()))
     }
 }

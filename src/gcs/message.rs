@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The longest text that is passed on, in characters.
-const LONGEST: usize = 300;
+const MAX_CHARS: usize = 300;
 
 /// What Cloud Storage says in an answer's body: the message of its JSON error
 /// (<https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes>), else the beginning of
@@ -20,7 +20,7 @@ pub(super) fn gcs_message(body: &[u8]) -> String {
 /// The beginning of a text, on one line: control characters are escaped, what follows an
 /// `upload_id=` is left out, and so is what is no UTF-8.
 pub(super) fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(4 * LONGEST)]);
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CHARS)]);
     let mut out = String::new();
     let (mut hidden, mut rest) = (false, text.trim());
     while let Some(at) = rest.find("upload_id=") {
@@ -33,8 +33,8 @@ pub(super) fn printable(text: &[u8]) -> String {
         c if c.is_control() => c.escape_default().collect::<String>(),
         c => c.to_string(),
     };
-    let shortened: String = out.chars().take(LONGEST).map(escape).collect();
-    if out.chars().count() > LONGEST { shortened + "…" } else { shortened }
+    let shortened: String = out.chars().take(MAX_CHARS).map(escape).collect();
+    if out.chars().count() > MAX_CHARS { shortened + "…" } else { shortened }
 }
 
 /// What follows the value of a query's parameter.
@@ -64,7 +64,7 @@ mod tests {
     fn a_text_stays_on_its_line_and_short() {
         assert_eq!(printable(b"a\nb\x1b[31m"), "a\\nb\\u{1b}[31m");
         let long = printable("ü".repeat(1 << 20).as_bytes());
-        assert!(long.chars().count() <= LONGEST + 1 && long.ends_with('…'));
+        assert!(long.chars().count() <= MAX_CHARS + 1 && long.ends_with('…'));
         assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
     }
 

@@ -26,12 +26,12 @@ mod upload;
 mod verdict;
 mod window;
 
-pub use bucket::{Bucket, Retry};
+pub use bucket::{Bucket, RetryConfig};
 pub use client::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
-pub use observer::{Cause, Observer};
+pub use observer::{Observer, RetryCause};
 pub use session_pool::{PooledUpload, SessionPoolConfig};
 pub use window::{Window, WindowError};
 

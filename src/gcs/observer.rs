@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Why a request is made again. The text is a metric's label: lower case, few, and never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum RetryCause {
     /// A status that Cloud Storage documents as transient: 408, 429, 500, 502, 503, 504.
     Status(u16),
     /// The connection could not be made, or a name not be resolved.
@@ -25,7 +25,7 @@ pub enum Cause {
     Incomplete,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for RetryCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
@@ -49,10 +49,10 @@ pub trait Observer: Sync {
     fn persisted(&self, _offset: u64) {}
 
     /// A request will be made again after this wait.
-    fn retrying(&self, _cause: Cause, _wait: Duration) {}
+    fn retrying(&self, _cause: RetryCause, _wait: Duration) {}
 
     /// The transfer goes on from this offset after a fault.
-    fn resuming(&self, _cause: Cause, _offset: u64) {}
+    fn resuming(&self, _cause: RetryCause, _offset: u64) {}
 }
 
 /// Listens to nothing.

@@ -1,4 +1,4 @@
-//! One HTTP request and its answer, as an upload needs them. What carries them is [`http`]'s
+//! One HTTP request and its response, as an upload needs them. What carries them is [`http`]'s
 //! business in production, and a script's in tests.
 //!
 //! [`http`]: super::http
@@ -13,11 +13,11 @@ use super::Observer;
 
 /// Carries requests to Cloud Storage and brings the answers back.
 pub trait Transport: Send + Sync {
-    /// Sends `request` and waits for the answer; any status is an answer.
+    /// Sends `request` and waits for the response; any status is a response.
     ///
     /// # Errors
     /// When there is none. The request may or may not have been carried out.
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError>;
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError>;
 
     /// Breaks off the exchanges under way with [`TransportError::Interrupted`]; so ends every later
     /// one, too, unless it is [urgent](Request::urgent).
@@ -59,7 +59,7 @@ pub struct Request<'a> {
     pub headers: Vec<(&'a str, String)>,
     /// Its body.
     pub body: Body<'a>,
-    /// How long it may take, from resolving the name to the answer's last byte.
+    /// How long it may take, from resolving the name to the response's last byte.
     pub timeout: Duration,
     /// Whether it is carried out even after [`Transport::interrupt`].
     pub urgent: bool,
@@ -89,9 +89,9 @@ pub enum Body<'a> {
     },
 }
 
-/// An answer: as much of it as an upload looks at.
+/// a response: as much of it as an upload looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// `Location`.
@@ -104,10 +104,10 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// How much of an answer's body is read, in bytes. An object's metadata is a few KiB.
+/// How much of a response's body is read, in bytes. An object's metadata is a few KiB.
 pub const MAX_BODY: usize = 64 << 10;
 
-/// Why there is no answer. The texts name no URL.
+/// Why there is no response. The texts name no URL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// The host's name was not resolved, or no connection made.
@@ -128,7 +128,7 @@ pub enum TransportError {
     /// [`Transport::interrupt`] was called.
     #[error("interrupted")]
     Interrupted,
-    /// The request could not be made, or the answer is not HTTP.
+    /// The request could not be made, or the response is not HTTP.
     #[error("{0}")]
     Protocol(String),
     /// The content could not be read.

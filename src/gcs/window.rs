@@ -25,7 +25,7 @@ impl Window {
     /// 8 MiB.
     pub const DEFAULT: Self = Self(8 << 20);
     /// The largest, in bytes.
-    const MOST: u64 = 1 << 30;
+    const MAX_BYTES: u64 = 1 << 30;
 
     /// The window of this size, if it is one.
     ///
@@ -33,7 +33,8 @@ impl Window {
     /// The size is no multiple of 256 KiB, or none that a process should keep for each upload.
     pub fn new(size: ByteSize) -> Result<Self, WindowError> {
         let bytes = size.as_u64();
-        let fits = (Self::STEP..=Self::MOST).contains(&bytes) && bytes.is_multiple_of(Self::STEP);
+        let fits =
+            (Self::STEP..=Self::MAX_BYTES).contains(&bytes) && bytes.is_multiple_of(Self::STEP);
         let bytes = u32::try_from(bytes).ok().filter(|_| fits);
         bytes.map(Self).ok_or_else(|| WindowError(size.to_string()))
     }
