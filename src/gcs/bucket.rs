@@ -1,5 +1,5 @@
-//! One bucket, and the single requests that are made to it: looking at an object, deleting it,
-//! opening a session ahead, cancelling one.
+//! A bucket, and its single requests: get an object's metadata, delete an object, open a session in
+//! advance, cancel a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::session::Session;
 use super::transport::{Body, Method, Request, Response, Transport};
 use super::{Endpoint, NewObject, Object};
 
-/// How requests are made again.
+/// Back-off between retries.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryConfig {
-    /// The upper bound of the first wait.
+    /// Upper bound of the first wait.
     pub initial_wait: Duration,
-    /// The upper bound of every wait, `Retry-After` apart.
+    /// Upper bound of every wait, except those from `Retry-After`.
     pub max_wait: Duration,
 }
 
@@ -30,81 +30,79 @@ impl Default for RetryConfig {
     }
 }
 
-/// A bucket, and all that a request to it takes.
+/// A bucket, with everything that a request to it needs.
 #[derive(Clone)]
 pub struct Bucket {
-    /// Where Cloud Storage is.
+    /// Base URL of Cloud Storage or an emulator.
     pub endpoint: Endpoint,
-    /// The bucket's name.
+    /// Name of the bucket.
     pub name: String,
-    /// How requests are made again.
+    /// Back-off between retries.
     pub retry: RetryConfig,
-    /// What carries the requests.
+    /// Sends the requests.
     pub transport: Arc<dyn Transport>,
-    /// Where the access tokens come from.
+    /// Supplies access tokens.
     pub tokens: Arc<dyn TokenSource>,
-    /// Time and chance.
+    /// Supplies time and randomness.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What became of a session that was to be cancelled.
+/// Result of cancelling a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CancelOutcome {
-    /// No object comes of it.
+    /// The session is cancelled and leaves no object.
     Confirmed,
-    /// It is over, with an object or without.
+    /// The session had ended before, with or without an object.
     Gone,
-    /// It may go on: what is still on its way may become an object.
+    /// Unknown: the session may still be active, and bytes in flight may still complete the object.
     Unknown,
 }
 
 impl Bucket {
-    /// The metadata of an object; `None` if there is none of this name.
+    /// Returns the metadata of an object, or `None` if no object has this name.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// The request and what happened, as a readable sentence.
     pub fn get_metadata(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
         let url = self.endpoint.object(&self.name, name);
-        let response = self.ask(Method::Get, &url, timeout)?;
+        let response = self.send_urgent(Method::Get, &url, timeout)?;
         match response.status {
             200 => Object::from_json(&response.body)
                 .map(Some)
-                .map_err(|error| format!("GET {url} was answered with no object: {error}")),
+                .map_err(|error| format!("GET {url} returned an invalid object resource: {error}")),
             404 => Ok(None),
-            status => {
-                Err(format!("GET {url} was answered {status}: {}", gcs_message(&response.body)))
-            }
+            status => Err(format!("GET {url} returned {status}: {}", gcs_message(&response.body))),
         }
     }
 
-    /// Deletes this generation of an object.
+    /// Deletes one generation of an object. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// The request and what happened, as a readable sentence.
     pub fn delete(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
         let url = self.endpoint.object(&self.name, name);
         let exact = format!("{url}?ifGenerationMatch={generation}");
-        let response = self.ask(Method::Delete, &exact, timeout)?;
+        let response = self.send_urgent(Method::Delete, &exact, timeout)?;
         match response.status {
             200 | 204 | 404 => Ok(()),
             status => {
-                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&response.body)))
+                Err(format!("DELETE {url} returned {status}: {}", gcs_message(&response.body)))
             }
         }
     }
 
-    /// Opens a session for an object whose size is not known yet; not repeated.
+    /// Opens a session for an object of unknown size. Makes a single attempt.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// The request and what happened, as a readable sentence.
     pub(super) fn open(
         &self,
         object: &NewObject,
         crc32c: Crc32c,
         timeout: Duration,
     ) -> Result<Session, String> {
-        let tried = format!("POST {}/upload/storage/v1/b/{}/o", self.endpoint, self.name);
-        let failed = |what: String| format!("{tried}: {what}");
+        let request_line = format!("POST {}/upload/storage/v1/b/{}/o", self.endpoint, self.name);
+        let failed = |what: String| format!("{request_line}: {what}");
         let token = self.tokens.token(timeout).map_err(|error| failed(error.to_string()))?;
         let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".to_owned()),
@@ -121,9 +119,9 @@ impl Bucket {
             (200 | 201, Some(location)) => {
                 self.endpoint.session(&location).map_err(|error| failed(error.to_string()))
             }
-            (200 | 201, None) => Err(failed("answered without a Location".to_owned())),
+            (200 | 201, None) => Err(failed("the response has no Location header".to_owned())),
             (status, _) => {
-                Err(failed(format!("answered {status}: {}", gcs_message(&response.body))))
+                Err(failed(format!("returned {status}: {}", gcs_message(&response.body))))
             }
         }
     }
@@ -131,32 +129,38 @@ impl Bucket {
     /// Cancels a session
     /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
     pub(super) fn cancel(&self, session: &str, timeout: Duration) -> CancelOutcome {
-        match self.ask(Method::Delete, session, timeout).map(|response| response.status) {
+        match self.send_urgent(Method::Delete, session, timeout).map(|response| response.status) {
             Ok(499) => CancelOutcome::Confirmed,
             Ok(404 | 410) => CancelOutcome::Gone,
             Ok(status) => {
-                debug!("a session's cancel was answered {status}");
+                debug!("cancelling a session returned {status}");
                 CancelOutcome::Unknown
             }
             Err(error) => {
-                debug!("a session could not be cancelled: {error}");
+                debug!("cannot cancel a session: {error}");
                 CancelOutcome::Unknown
             }
         }
     }
 
-    /// One request without a body, not repeated, made even while the uploader is being stopped.
-    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Response, String> {
-        let tried = || {
+    /// Sends one request without a body, in a single attempt. It is sent even after an interrupt.
+    fn send_urgent(
+        &self,
+        method: Method,
+        url: &str,
+        timeout: Duration,
+    ) -> Result<Response, String> {
+        let request_line = || {
             let path = url.split('?').next().unwrap_or_default();
             format!("{} {path}", method.as_str())
         };
         let began = self.clock.now();
-        let token = self.tokens.token(timeout).map_err(|error| format!("{}: {error}", tried()))?;
-        let waited = self.clock.now().saturating_duration_since(began);
-        let timeout = timeout.saturating_sub(waited);
+        let token =
+            self.tokens.token(timeout).map_err(|error| format!("{}: {error}", request_line()))?;
+        let token_wait = self.clock.now().saturating_duration_since(began);
+        let timeout = timeout.saturating_sub(token_wait);
         let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
         let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
-        self.transport.send(&request).map_err(|error| format!("{}: {error}", tried()))
+        self.transport.send(&request).map_err(|error| format!("{}: {error}", request_line()))
     }
 }

@@ -1,4 +1,4 @@
-//! The uploader that everybody else sees.
+//! The client that implements [`Uploader`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,30 +16,30 @@ use super::{
     NewObject, Observer, PooledUpload, SessionPoolConfig, UploadError, Uploaded, Uploader, Window,
 };
 
-/// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
+/// Time for which [`Uploader::ready`] reports a refusal of the whole bucket.
 const REFUSAL_TTL: Duration = Duration::from_secs(30);
-/// How long cancelling the sessions may take that were opened ahead.
+/// Maximum time to cancel unused sessions of the pool on shutdown.
 const POOL_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one bucket; shared by all the threads that upload.
+/// A client of one bucket, shared by all upload threads.
 pub struct Client {
     bucket: Bucket,
-    /// The last refusal that was not about a single object.
+    /// The last refusal that concerned the bucket and not one object.
     refusal: Mutex<Option<(Instant, String)>>,
     session_pool: Option<Arc<SessionPool>>,
 }
 
 impl Client {
-    /// A client that has not asked anything yet.
+    /// Creates a client. Makes no request yet.
     pub fn new(bucket: Bucket) -> Self {
         Self { bucket, refusal: Mutex::default(), session_pool: None }
     }
 
-    /// As [`new`](Self::new), with sessions that are opened ahead of uploads, from the first upload
-    /// on that asks for a [prepared](Uploader::take_pooled) file.
+    /// Creates a client that opens sessions in advance, starting with the first call of
+    /// [`take_pooled`](Uploader::take_pooled).
     ///
     /// # Errors
-    /// When there are no threads for it.
+    /// The threads cannot be started.
     pub fn with_session_pool(
         bucket: Bucket,
         config: SessionPoolConfig,
@@ -50,7 +50,7 @@ impl Client {
         Ok(Self { bucket, refusal: Mutex::default(), session_pool: Some(pool) })
     }
 
-    /// Its bucket.
+    /// The bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }
@@ -68,7 +68,7 @@ impl Client {
         outcome
     }
 
-    /// Remembers whether the bucket takes objects at all.
+    /// Records whether the bucket accepts objects.
     fn record_refusal(&self, outcome: &Result<Uploaded, UploadError>) {
         let refusal = match outcome {
             Ok(_) => None,

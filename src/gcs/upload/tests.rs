@@ -488,7 +488,7 @@ fn tls_that_fails_is_final_and_named() {
 fn a_location_that_names_no_session_of_ours_is_an_error() {
     for (location, what) in [
         (None, "missing"),
-        (Some("/upload?upload_id=x"), "no URL"),
+        (Some("/upload?upload_id=x"), "not a valid http or https URL"),
         (Some("https://evil.example/?upload_id=x"), "evil.example"),
     ] {
         let error = mebibyte().on("start", status(200).location(location)).fails();
