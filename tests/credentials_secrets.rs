@@ -16,7 +16,7 @@ use gcs_uploader::gcs::credentials::{
 };
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
-use testing::{Answer, Endpoint, Folder, SECRET, generated_answer, token_answer};
+use testing::{CannedResponse, Endpoint, Folder, SECRET, generated_token_response, token_response};
 
 /// A line as it was logged: from where, how important, what.
 type Line = (String, Level, String);
@@ -44,12 +44,14 @@ const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:ge
 /// Every answer holds a secret, and so does every second request.
 fn endpoint() -> Endpoint {
     Endpoint::start(|asked| match asked.url.as_str() {
-        GENERATE => generated_answer("impersonated-s3cret"),
-        "/subject" => Answer::of("text/plain", 200, "subject-s3cret"),
-        "/refuses" => Answer::json(400, &json!({ "error": format!("no: {asked:?}") }).to_string()),
-        "/nonsense" => Answer::json(200, &format!("{asked:?}")),
-        "/wrong" => Answer::json(200, r#"{"access_token":"s3cret","expires_in":"s3cret"}"#),
-        _ => token_answer("access-s3cret", 3600),
+        GENERATE => generated_token_response("impersonated-s3cret"),
+        "/subject" => CannedResponse::of("text/plain", 200, "subject-s3cret"),
+        "/refuses" => {
+            CannedResponse::json(400, &json!({ "error": format!("no: {asked:?}") }).to_string())
+        }
+        "/nonsense" => CannedResponse::json(200, &format!("{asked:?}")),
+        "/wrong" => CannedResponse::json(200, r#"{"access_token":"s3cret","expires_in":"s3cret"}"#),
+        _ => token_response("access-s3cret", 3600),
     })
 }
 

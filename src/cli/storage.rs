@@ -11,7 +11,7 @@ use crate::gcs::credentials::{
     self, CredentialsError, GoogleCredentials, NoCredentials, RefreshConfig, TokenSource,
 };
 use crate::gcs::http::{HttpConfig, HttpTransport};
-use crate::gcs::{Bucket, Client, Endpoint, Retry};
+use crate::gcs::{Bucket, Client, Endpoint, RetryConfig};
 
 use super::{Failure, settings};
 
@@ -96,7 +96,7 @@ impl Storage {
         Ok(Bucket {
             endpoint: self.endpoint()?,
             name: self.bucket()?,
-            retry: Retry::default(),
+            retry: RetryConfig::default(),
             tokens: self.tokens().map_err(|error| Failure::Runtime(error.to_string()))?,
             transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(connections))),
             clock: Arc::new(SystemClock::default()),

@@ -1,4 +1,4 @@
-//! The uploader that everybody else sees.
+//! The client that implements [`Uploader`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,41 +16,41 @@ use super::{
     NewObject, Observer, PooledUpload, SessionPoolConfig, UploadError, Uploaded, Uploader, Window,
 };
 
-/// Time for which a refusal of the whole bucket makes [`Uploader::ready`] fail.
-const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
-/// Time to cancel the sessions that were opened in advance.
-const CANCELLING: Duration = Duration::from_secs(5);
+/// Time for which [`Uploader::ready`] reports a refusal of the whole bucket.
+const REFUSAL_TTL: Duration = Duration::from_secs(30);
+/// Maximum time to cancel unused sessions of the pool on shutdown.
+const POOL_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one bucket; shared by all the threads that upload.
+/// A client of one bucket, shared by all upload threads.
 pub struct Client {
     bucket: Bucket,
-    /// The last refusal that was not about a single object.
+    /// The last refusal that concerned the bucket and not one object.
     refusal: Mutex<Option<(Instant, String)>>,
-    ahead: Option<Arc<SessionPool>>,
+    session_pool: Option<Arc<SessionPool>>,
 }
 
 impl Client {
-    /// A client that has not asked anything yet.
+    /// Creates a client. Makes no request yet.
     pub fn new(bucket: Bucket) -> Self {
-        Self { bucket, refusal: Mutex::default(), ahead: None }
+        Self { bucket, refusal: Mutex::default(), session_pool: None }
     }
 
-    /// As [`new`](Self::new), with sessions that are opened ahead of uploads, from the first upload
-    /// on that asks for a [prepared](Uploader::take_pooled) file.
+    /// Creates a client that opens sessions in advance, starting with the first call of
+    /// [`take_pooled`](Uploader::take_pooled).
     ///
     /// # Errors
-    /// When there are no threads for it.
+    /// The threads cannot be started.
     pub fn with_session_pool(
         bucket: Bucket,
-        ahead: SessionPoolConfig,
+        config: SessionPoolConfig,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let sessions = Arc::new(SessionPool::new(bucket.clone(), ahead, metrics));
-        sessions.start_threads()?;
-        Ok(Self { bucket, refusal: Mutex::default(), ahead: Some(sessions) })
+        let pool = Arc::new(SessionPool::new(bucket.clone(), config, metrics));
+        pool.start_threads()?;
+        Ok(Self { bucket, refusal: Mutex::default(), session_pool: Some(pool) })
     }
 
-    /// Its bucket.
+    /// The bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }
@@ -64,12 +64,12 @@ impl Client {
     ) -> Result<Uploaded, UploadError> {
         let counter = SentCounter::new(observer);
         let outcome = Upload::new(&self.bucket, object, payload, timeout, &counter).run();
-        self.note(&outcome);
+        self.record_refusal(&outcome);
         outcome
     }
 
-    /// Remembers whether the bucket takes objects at all.
-    fn note(&self, outcome: &Result<Uploaded, UploadError>) {
+    /// Records whether the bucket accepts objects.
+    fn record_refusal(&self, outcome: &Result<Uploaded, UploadError>) {
         let refusal = match outcome {
             Ok(_) => None,
             Err(error) if error.bucket_refused => {
@@ -104,7 +104,7 @@ impl Uploader for Client {
     }
 
     fn take_pooled(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<PooledUpload> {
-        self.ahead.as_ref()?.take(metadata, size)
+        self.session_pool.as_ref()?.take(metadata, size)
     }
 
     fn upload_pooled(
@@ -115,13 +115,13 @@ impl Uploader for Client {
     ) -> Result<Uploaded, UploadError> {
         let counter = SentCounter::new(observer);
         let outcome = Upload::with_pooled_session(&self.bucket, file, timeout, &counter).run();
-        self.note(&outcome);
+        self.record_refusal(&outcome);
         outcome
     }
 
     fn close_pool(&self) {
-        if let Some(sessions) = &self.ahead {
-            sessions.close(CANCELLING);
+        if let Some(pool) = &self.session_pool {
+            pool.close(POOL_CLOSE_TIMEOUT);
         }
     }
 
@@ -136,7 +136,7 @@ impl Uploader for Client {
         let refusal = self.refusal.lock_ignoring_poison();
         match &*refusal {
             Some((when, what))
-                if self.bucket.clock.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
+                if self.bucket.clock.now().saturating_duration_since(*when) < REFUSAL_TTL =>
             {
                 Err(what.clone())
             }
@@ -151,8 +151,8 @@ impl Uploader for Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let Some(sessions) = &self.ahead {
-            sessions.abandon();
+        if let Some(pool) = &self.session_pool {
+            pool.abandon();
         }
     }
 }

@@ -1,32 +1,32 @@
-//! Time and chance, as an upload needs them: tests bring their own.
+//! Time and randomness, replaceable in tests.
 
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::sync::{CondvarExt as _, LockExt as _};
 
-/// The clock, the pauses and the dice of uploads.
+/// Clock, pauses and random numbers for uploads.
 pub trait Clock: Send + Sync {
-    /// A clock that never goes back.
+    /// Returns the monotonic time.
     fn now(&self) -> Instant;
 
-    /// The time of day, for dates that a server sends.
+    /// Returns the time of day, to compare with dates that a server sends.
     fn time_of_day(&self) -> SystemTime;
 
-    /// Waits; `false` when [`interrupt`](Clock::interrupt) cut it short.
+    /// Waits. Returns `false` if [`interrupt`](Clock::interrupt) ended the wait early.
     fn pause(&self, wait: Duration) -> bool;
 
-    /// Ends the pauses under way, and every later one at once.
+    /// Ends current pauses, and later ones immediately.
     fn interrupt(&self);
 
-    /// Returns whether [`interrupt`](Clock::interrupt) was called.
+    /// Returns true after [`interrupt`](Clock::interrupt) was called.
     fn interrupted(&self) -> bool;
 
-    /// A number in 0..1.
+    /// Returns a random number in 0..1.
     fn random(&self) -> f64;
 }
 
-/// The machine's own.
+/// The system's clock and random numbers.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     interrupted: Mutex<bool>,
@@ -70,7 +70,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn an_interrupt_ends_pauses_now_and_later() {
+    fn interrupt_ends_current_and_later_pauses() {
         let clock = Arc::new(SystemClock::default());
         let sleeper = std::thread::spawn({
             let clock = clock.clone();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_nobody_cuts_short_ends_by_itself() {
+    fn pause_without_interrupt_ends_by_itself() {
         assert!(SystemClock::default().pause(Duration::from_millis(1)));
     }
 }

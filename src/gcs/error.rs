@@ -1,59 +1,58 @@
-//! Error of an upload: what was tried, what happened, what to do.
+//! Upload errors: what was tried, what happened, what to do.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Kind of an upload error; decides the response of the API.
+/// Kind of a failure. It determines the status of the HTTP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Cloud Storage refused for good: the request, the identity, the bucket (HTTP: 502).
+    /// Cloud Storage rejected the request, the identity or the bucket permanently (HTTP: 502).
     Refused,
-    /// An object of this name exists, and it is not ours (HTTP: 502; with a name that the client
-    /// chose: 409).
+    /// Another object with this name exists (HTTP: 502; if the client chose the name: 409).
     Conflict,
-    /// Cloud Storage could not be reached, or did not finish in time (HTTP: 504).
+    /// Cloud Storage was unreachable or did not finish in time (HTTP: 504).
     TimedOut,
-    /// No access token could be had (HTTP: 502).
+    /// No access token was available (HTTP: 502).
     Credentials,
-    /// The response is invalid, or does not match what was sent (HTTP: 502).
+    /// The response is invalid, or does not match the content sent (HTTP: 502).
     Protocol,
-    /// The uploader was told to stop (HTTP: 503).
+    /// The upload was cancelled because the process is stopping (HTTP: 503).
     Interrupted,
-    /// The content could not be read, did not arrive in time, or does not match what its owner
-    /// announced (HTTP: 4xx, as the source reports).
+    /// The content could not be read, did not arrive in time, or does not match its declared size
+    /// or digest (HTTP: 4xx, as the source reports).
     Source,
-    /// Cloud Storage has lost bytes of a stream that it had acknowledged, and they cannot be had
-    /// again: the stream has to be sent anew (HTTP: 502).
+    /// Cloud Storage lost acknowledged bytes of a stream that are no longer buffered, so that the
+    /// client has to send the stream again (HTTP: 502).
     Lost,
 }
 
-/// An upload that failed. Its text is for a person on call, and holds no secret.
+/// A failed upload. Its text is meant for an operator and contains no secrets.
 #[derive(Clone, Debug)]
 pub struct UploadError {
-    /// Kind of the error.
+    /// Kind of the failure.
     pub kind: ErrorKind,
-    /// The request with its method and URL (without the query), and its outcome.
+    /// The attempted request, with method and URL (without query), and what happened.
     pub message: String,
-    /// Advice for the reader, if there is any.
+    /// What the operator can do about it, if known.
     pub hint: Option<String>,
-    /// The last status that Cloud Storage answered, if any.
+    /// Status of the last response from Cloud Storage, if any.
     pub status: Option<u16>,
-    /// Cloud Storage refused the identity or the bucket, and so every upload.
+    /// True if Cloud Storage rejected the identity or the bucket, and therefore every upload.
     pub bucket_refused: bool,
-    /// Number of retried requests.
+    /// Number of requests that were retried.
     pub retried: u32,
-    /// Bytes that Cloud Storage had stored.
+    /// Number of bytes that Cloud Storage had stored.
     pub persisted: u64,
-    /// Time from the start of the upload to the error.
+    /// Time from the first request to the failure.
     pub elapsed: Duration,
-    /// The upload certainly left no object behind. False when the last byte was sent, and Cloud
-    /// Storage could not be asked about the object afterwards.
+    /// True if this upload certainly left no object behind. False if the last byte was sent, but
+    /// the result could not be determined.
     pub absent: bool,
 }
 
 impl UploadError {
-    /// Returns the kind of the error.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -62,13 +61,16 @@ impl UploadError {
 impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        // Nothing was tried for long, and nothing was stored: then there is nothing to add.
-        if self.retried > 0 || self.persisted > 0 {
-            let (seconds, retries) = (self.elapsed.as_secs_f64(), self.retried);
-            let stored = self.persisted;
+        let (retried, persisted) = (self.retried, self.persisted);
+        // Less than that is shown as 0.0 s.
+        let elapsed = self.elapsed >= Duration::from_millis(50);
+        if elapsed || retried > 0 || persisted > 0 {
+            let retries = if retried == 1 { "retry" } else { "retries" };
+            let bytes = if persisted == 1 { "byte was" } else { "bytes were" };
             write!(
                 f,
-                " (gave up after {seconds:.1} s and {retries} retries; {stored} bytes were stored)"
+                " (gave up after {:.1} s and {retried} {retries}; {persisted} {bytes} stored so far)",
+                self.elapsed.as_secs_f64(),
             )?;
         }
         match &self.hint {
@@ -79,3 +81,41 @@ impl fmt::Display for UploadError {
 }
 
 impl std::error::Error for UploadError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(retried: u32, persisted: u64, elapsed: Duration) -> UploadError {
+        UploadError {
+            kind: ErrorKind::TimedOut,
+            message: "PUT failed".to_owned(),
+            hint: Some("try again".to_owned()),
+            status: None,
+            bucket_refused: false,
+            retried,
+            persisted,
+            elapsed,
+            absent: true,
+        }
+    }
+
+    #[test]
+    fn upload_error_states_effort_and_progress() {
+        assert_eq!(
+            error(3, 8 << 20, Duration::from_secs(4)).to_string(),
+            "PUT failed (gave up after 4.0 s and 3 retries; 8388608 bytes were stored so far); try \
+             again"
+        );
+        assert_eq!(
+            error(1, 1, Duration::ZERO).to_string(),
+            "PUT failed (gave up after 0.0 s and 1 retry; 1 byte was stored so far); try again"
+        );
+    }
+
+    #[test]
+    fn upload_error_at_the_first_request_states_no_effort() {
+        let elapsed = Duration::from_millis(49);
+        assert_eq!(error(0, 0, elapsed).to_string(), "PUT failed; try again");
+    }
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Request as HttpRequest, Response, header};
+use ureq::http::{HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector,
@@ -22,7 +22,7 @@ use crate::content::Content;
 use self::resolver::CachingResolver;
 use self::socket::{TcpConnector, WRITE_SIZE};
 use super::Observer;
-use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
+use super::transport::{Body, MAX_BODY, Method, Request, Response, Transport, TransportError};
 
 /// Connection settings.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,8 @@ pub struct HttpConfig {
     pub connections: usize,
     /// Time to open a connection.
     pub connect_timeout: Duration,
-    /// Time for which nothing may move on a connection that should: bounds a stall, not a transfer.
-    /// A stall that begins while a response is awaited is noticed after at most twice this time.
+    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
+    /// that begins while a response is awaited is noticed after twice this time at the latest.
     pub stall_timeout: Duration,
 }
 
@@ -46,7 +46,7 @@ impl HttpConfig {
 
 /// Time for which an idle connection is kept: Google's front ends keep theirs longer.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// Bytes of one read. The head of a response must fit.
+/// How many bytes are read at a time. a response's header must fit in.
 const INPUT_BUFFER: usize = 16 << 10;
 
 /// The transport that is used in production.
@@ -71,7 +71,7 @@ fn agent(config: HttpConfig) -> Agent {
         .build();
     let config = Agent::config_builder()
         .user_agent(concat!("gcs-uploader/", env!("CARGO_PKG_VERSION")))
-        // Every status is an answer, 308 the most common of them.
+        // Every status is a response, 308 the most common of them.
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -96,7 +96,7 @@ fn agent(config: HttpConfig) -> Agent {
 }
 
 impl Transport for HttpTransport {
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         let interrupted = || !request.urgent && self.interrupted.load(Ordering::Relaxed);
         if interrupted() {
             return Err(TransportError::Interrupted);
@@ -114,7 +114,7 @@ impl Transport for HttpTransport {
     }
 }
 
-fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
+fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Response, Error> {
     let mut head = HttpRequest::builder().method(request.method.as_str()).uri(request.url);
     for (name, value) in &request.headers {
         head = head.header(*name, value);
@@ -140,31 +140,31 @@ fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
             send(bytes.len() as u64, &mut Part { bytes, observer })
         }
     };
-    response.map(answer)
+    response.map(to_response)
 }
 
-fn answer(response: Response<ureq::Body>) -> Answer {
+fn to_response(response: HttpResponse<ureq::Body>) -> Response {
     let (head, body) = response.into_parts();
-    Answer {
+    Response {
         status: head.status.as_u16(),
-        location: text(&head.headers, header::LOCATION),
-        range: text(&head.headers, header::RANGE),
-        retry_after: text(&head.headers, header::RETRY_AFTER),
-        body: beginning(body),
+        location: header_value(&head.headers, header::LOCATION),
+        range: header_value(&head.headers, header::RANGE),
+        retry_after: header_value(&head.headers, header::RETRY_AFTER),
+        body: read_body(body),
     }
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+fn header_value(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// The beginning of an answer's body. Where it breaks off is where it ends: whether what came makes
+/// The beginning of a response's body. Where it breaks off is where it ends: whether what came makes
 /// sense is for its reader to say. Read to the end, it gives the connection back for the next.
-fn beginning(body: ureq::Body) -> Vec<u8> {
+fn read_body(body: ureq::Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut reader = body.into_reader().take(MAX_BODY as u64);
     if let Err(error) = reader.read_to_end(&mut bytes) {
-        log::debug!("an answer broke off after {} bytes: {}", bytes.len(), error.kind());
+        log::debug!("a response broke off after {} bytes: {}", bytes.len(), error.kind());
     }
     bytes
 }
@@ -215,7 +215,7 @@ fn classify(error: &Error) -> TransportError {
         Error::Rustls(error) => classify_tls(error),
         Error::Tls(what) => TransportError::Tls((*what).to_owned()),
         Error::TlsRequired => TransportError::Tls("the connection is not encrypted".into()),
-        Error::Protocol(error) => TransportError::Protocol(format!("no HTTP answer: {error}")),
+        Error::Protocol(error) => TransportError::Protocol(format!("no HTTP response: {error}")),
         Error::LargeResponseHeader(..) => TransportError::Protocol(error.to_string()),
         Error::BadUri(_) => TransportError::Protocol("invalid URL".into()),
         other => TransportError::Broken(kind_of(other)),

@@ -15,9 +15,9 @@ use super::clock::Clock;
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
 use super::session::Session;
 use super::session_pool::{PooledSession, PooledUpload};
-use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
+use super::transport::{Body, Method, Request, Response, Transport, TransportError};
 use super::{
-    Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _, Window,
+    Bucket, Client, Endpoint, NewObject, RetryConfig, UploadError, Uploaded, Uploader as _, Window,
 };
 
 pub(super) const SECRET: &str = "s3cr3t-session";
@@ -27,7 +27,7 @@ const KIB: u64 = 1 << 10;
 pub(super) struct ScriptedResponse {
     /// Bytes of the body that are read before the response.
     takes: u64,
-    outcome: Result<Answer, TransportError>,
+    outcome: Result<Response, TransportError>,
     interrupts: bool,
 }
 
@@ -37,34 +37,34 @@ impl ScriptedResponse {
     }
 
     pub(super) fn range(self, range: &str) -> Self {
-        self.with(|answer| answer.range = Some(range.into()))
+        self.with(|response| response.range = Some(range.into()))
     }
 
     pub(super) fn retry_after(self, value: &str) -> Self {
-        self.with(|answer| answer.retry_after = Some(value.into()))
+        self.with(|response| response.retry_after = Some(value.into()))
     }
 
     pub(super) fn body(self, body: &str) -> Self {
-        self.with(|answer| answer.body = body.into())
+        self.with(|response| response.body = body.into())
     }
 
     pub(super) fn location(self, location: Option<&str>) -> Self {
-        self.with(|answer| answer.location = location.map(Into::into))
+        self.with(|response| response.location = location.map(Into::into))
     }
 
     pub(super) fn interrupting(self) -> Self {
         Self { interrupts: true, ..self }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Answer)) -> Self {
-        change(self.outcome.as_mut().expect("an answer"));
+    fn with(mut self, change: impl FnOnce(&mut Response)) -> Self {
+        change(self.outcome.as_mut().expect("a response"));
         self
     }
 }
 
 pub(super) fn status(status: u16) -> ScriptedResponse {
-    let answer = Answer { status, ..Answer::default() };
-    ScriptedResponse { takes: u64::MAX, outcome: Ok(answer), interrupts: false }
+    let response = Response { status, ..Response::default() };
+    ScriptedResponse { takes: u64::MAX, outcome: Ok(response), interrupts: false }
 }
 
 fn session_uri() -> String {
@@ -213,7 +213,7 @@ impl ScriptedUpload {
         self
     }
 
-    /// The object resource that Cloud Storage would answer.
+    /// The object resource that Cloud Storage would return.
     pub(super) fn resource(&self) -> Value {
         json!({
             "bucket": "bucket", "name": "name", "generation": "7", "contentType": "text/plain",
@@ -225,14 +225,14 @@ impl ScriptedUpload {
         status(200).body(&self.resource().to_string())
     }
 
-    /// An answer that shows another object: `field` has another value.
+    /// a response that shows another object: `field` has another value.
     pub(super) fn done_but(&self, field: &str, value: &str) -> ScriptedResponse {
         let mut resource = self.resource();
         resource[field] = value.into();
         status(200).body(&resource.to_string())
     }
 
-    /// As [`on`](Self::on), with the answer that the upload is done.
+    /// As [`on`](Self::on), with the response that the upload is done.
     pub(super) fn done_on(self, request: &str) -> Self {
         let done = self.done();
         self.on(request, done)
@@ -289,7 +289,7 @@ impl ScriptedUpload {
         let bucket = Bucket {
             endpoint: Endpoint::emulator("gcs.test").unwrap(),
             name: "bucket".into(),
-            retry: Retry { initial_wait: second, max_wait: 8 * second },
+            retry: RetryConfig { initial_wait: second, max_wait: 8 * second },
             transport: transport_script.clone(),
             tokens: self.tokens.clone(),
             clock: clock.clone(),
@@ -367,7 +367,7 @@ struct ScriptedTransport {
 }
 
 impl Transport for ScriptedTransport {
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         let seen = describe(request);
         let (expected, reaction) =
             self.script.lock().unwrap().pop_front().unwrap_or_else(|| panic!("unexpected: {seen}"));
@@ -417,10 +417,10 @@ fn describe(request: &Request<'_>) -> String {
     match (request.method, request.url.contains("upload_id=")) {
         (Method::Post, false) => "start".into(),
         (Method::Put, true) => format!("put {}", range()),
-        (Method::Get, false) => "look".into(),
+        (Method::Get, false) => "get metadata".into(),
         (Method::Delete, true) => "cancel".into(),
         (Method::Delete, false) => {
-            format!("remove {}", request.url.rsplit('=').next().unwrap_or_default())
+            format!("delete {}", request.url.rsplit('=').next().unwrap_or_default())
         }
         (method, _) => format!("{method:?} {}", request.url),
     }

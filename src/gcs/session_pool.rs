@@ -6,7 +6,7 @@
 //! `Content-Range`, the rest as `X-Goog-Meta-…` header fields
 //! (<https://docs.cloud.google.com/storage/docs/json_api/v1/parameters#xgoogmeta>).
 //!
-//! A crew of threads opens sessions behind those that are used, as many as uploads asked for and did
+//! A crew of threads opens sessions behind those that are used, as many as uploads last_requested for and did
 //! not find, up to a number. What nobody has used for [`MAX_AGE`] is cancelled, and so is all that is
 //! left in the end. An upload waits for none of this: it takes a session that is at hand, or goes
 //! the ordinary way.
@@ -31,11 +31,11 @@ use super::session::Session;
 /// contains the time at which it was chosen, the identity that opened it may lose its permissions,
 /// and without uploads nothing should stay open for long.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-/// Timeout of a request of the pool.
-const REQUEST: Duration = Duration::from_secs(10);
+/// How long a request of the crew may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The stack of a thread of the crew, which does no more than one small request at a time. Only what
 /// is touched of it takes memory.
-const STACK: usize = 256 << 10;
+const STACK_SIZE: usize = 256 << 10;
 
 /// Which sessions are opened ahead.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ pub(super) struct PooledSession {
 }
 
 impl PooledSession {
-    fn expires(&self) -> Instant {
+    fn expires_at(&self) -> Instant {
         self.opened + MAX_AGE
     }
 }
@@ -110,7 +110,7 @@ impl PooledSession {
 /// The sessions of one bucket.
 pub(super) struct SessionPool {
     bucket: Bucket,
-    ahead: SessionPoolConfig,
+    config: SessionPoolConfig,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
     /// For the crew: there may be something to do.
@@ -126,29 +126,29 @@ struct State {
     opening: usize,
     /// Number of sessions to hold: grows when an upload finds none, shrinks when one has expired.
     target: usize,
-    /// Time at which an upload last asked for a session.
-    asked: Option<Instant>,
+    /// When an upload last_requested last.
+    last_requested: Option<Instant>,
     back_off: BackOff,
     /// No session is opened before: the last one could not be.
-    rest_until: Option<Instant>,
+    retry_at: Option<Instant>,
     /// Set in the end: until when what is left may be cancelled.
     closing: Option<Instant>,
     /// Threads that are running.
     threads: usize,
 }
 
-/// Next task of a thread of the pool.
-enum Next {
+/// What a thread of the crew does next.
+enum Task {
     Open,
-    Cancel(Session, Why),
+    Cancel(Session, CancelReason),
     /// Nothing until then, if at all.
     Wait(Option<Instant>),
-    End,
+    Stop,
 }
 
-/// Reason to give up an unused session.
+/// CancelReason a session is given up unused.
 #[derive(Clone, Copy)]
-enum Why {
+enum CancelReason {
     Aged,
     Closing,
 }
@@ -159,9 +159,9 @@ impl State {
             idle: VecDeque::new(),
             opening: 0,
             target: 0,
-            asked: None,
+            last_requested: None,
             back_off,
-            rest_until: None,
+            retry_at: None,
             closing: None,
             threads: 0,
         }
@@ -169,8 +169,8 @@ impl State {
 
     /// The oldest that is not too old; `None` makes for more of them, at most `limit`.
     fn take(&mut self, now: Instant, limit: usize) -> Option<PooledSession> {
-        self.asked = Some(now);
-        let young = self.idle.partition_point(|ready| ready.expires() <= now);
+        self.last_requested = Some(now);
+        let young = self.idle.partition_point(|ready| ready.expires_at() <= now);
         let taken = self.idle.remove(young);
         if taken.is_none() {
             self.target = (2 * self.target).clamp(1, limit);
@@ -178,27 +178,29 @@ impl State {
         taken
     }
 
-    fn next(&mut self, now: Instant) -> Next {
+    fn next_task(&mut self, now: Instant) -> Task {
         if let Some(deadline) = self.closing {
             let left = if now < deadline { self.idle.pop_front() } else { None };
-            return left.map_or(Next::End, |ready| Next::Cancel(ready.session, Why::Closing));
+            return left
+                .map_or(Task::Stop, |ready| Task::Cancel(ready.session, CancelReason::Closing));
         }
-        let expires = self.idle.front().map(PooledSession::expires);
+        let expires = self.idle.front().map(PooledSession::expires_at);
         if expires.is_some_and(|expires| expires <= now)
             && let Some(aged) = self.idle.pop_front()
         {
             self.target = self.target.saturating_sub(1);
-            return Next::Cancel(aged.session, Why::Aged);
+            return Task::Cancel(aged.session, CancelReason::Aged);
         }
-        let in_use = self.asked.is_some_and(|asked| now < asked + MAX_AGE);
-        if !in_use || self.idle.len() + self.opening >= self.target {
-            return Next::Wait(expires);
+        let recently_used =
+            self.last_requested.is_some_and(|last_requested| now < last_requested + MAX_AGE);
+        if !recently_used || self.idle.len() + self.opening >= self.target {
+            return Task::Wait(expires);
         }
-        match self.rest_until.filter(|&rest| now < rest) {
-            Some(rest) => Next::Wait(Some(expires.map_or(rest, |expires| expires.min(rest)))),
+        match self.retry_at.filter(|&rest| now < rest) {
+            Some(rest) => Task::Wait(Some(expires.map_or(rest, |expires| expires.min(rest)))),
             None => {
                 self.opening += 1;
-                Next::Open
+                Task::Open
             }
         }
     }
@@ -206,7 +208,7 @@ impl State {
     fn opened(&mut self, ready: PooledSession) {
         self.opening -= 1;
         self.back_off.reset();
-        self.rest_until = None;
+        self.retry_at = None;
         self.idle.push_back(ready);
     }
 
@@ -214,27 +216,27 @@ impl State {
     fn failed(&mut self, now: Instant, random: f64) {
         self.opening -= 1;
         // Of several that fail together, one counts.
-        if self.rest_until.is_none_or(|rest| rest <= now) {
-            self.rest_until = Some(now + self.back_off.next(random));
+        if self.retry_at.is_none_or(|rest| rest <= now) {
+            self.retry_at = Some(now + self.back_off.next(random));
         }
     }
 }
 
 impl SessionPool {
-    pub(super) fn new(bucket: Bucket, ahead: SessionPoolConfig, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(bucket: Bucket, config: SessionPoolConfig, metrics: Arc<Metrics>) -> Self {
         let back_off = BackOff::new(bucket.retry.initial_wait, bucket.retry.max_wait);
         let state = Mutex::new(State::new(back_off));
-        Self { bucket, ahead, metrics, state, changed: Condvar::new(), ended: Condvar::new() }
+        Self { bucket, config, metrics, state, changed: Condvar::new(), ended: Condvar::new() }
     }
 
     /// Starts the crew. It ends with [`close`](Self::close).
     pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
-        for number in 1..=self.ahead.threads.get() {
+        for number in 1..=self.config.threads.get() {
             let sessions = Arc::clone(self);
             self.lock().threads += 1;
             let spawned = thread::Builder::new()
-                .name(format!("ahead-{number}"))
-                .stack_size(STACK)
+                .name(format!("session-pool-{number}"))
+                .stack_size(STACK_SIZE)
                 .spawn(move || PoolThread(&sessions).work());
             if spawned.is_err() {
                 self.lock().threads -= 1;
@@ -260,7 +262,7 @@ impl SessionPool {
             if state.closing.is_some() {
                 return None;
             }
-            let taken = state.take(self.bucket.clock.now(), self.ahead.sessions.get());
+            let taken = state.take(self.bucket.clock.now(), self.config.sessions.get());
             self.metrics.set_ready_sessions(state.idle.len());
             taken
         };
@@ -300,12 +302,12 @@ impl SessionPool {
     }
 
     /// The next thing to do, once there is one.
-    fn next(&self) -> Next {
+    fn next_task(&self) -> Task {
         let mut state = self.lock();
         loop {
             let now = self.bucket.clock.now();
-            let next = state.next(now);
-            let Next::Wait(until) = next else {
+            let next = state.next_task(now);
+            let Task::Wait(until) = next else {
                 self.metrics.set_ready_sessions(state.idle.len());
                 return next;
             };
@@ -321,11 +323,11 @@ impl SessionPool {
 
     /// Does one thing; `false` when there is nothing more to do, ever.
     fn run_next_task(&self) -> bool {
-        match self.next() {
-            Next::Open => self.open(),
-            Next::Cancel(session, why) => self.cancel(&session, why),
-            Next::Wait(_) => {}
-            Next::End => return false,
+        match self.next_task() {
+            Task::Open => self.open(),
+            Task::Cancel(session, why) => self.cancel(&session, why),
+            Task::Wait(_) => {}
+            Task::Stop => return false,
         }
         true
     }
@@ -333,13 +335,13 @@ impl SessionPool {
     fn open(&self) {
         let seed = Seed::random();
         let object = NewObject {
-            name: self.ahead.prefix.random_name(),
-            content_type: self.ahead.content_type.clone(),
+            name: self.config.prefix.random_name(),
+            content_type: self.config.content_type.clone(),
             metadata: [("seed".to_owned(), seed.to_string())].into(),
         };
         // Before the request: so the session is no older than it is taken for.
         let opened = self.bucket.clock.now();
-        let session = self.bucket.open(&object, seed.crc32c(), REQUEST);
+        let session = self.bucket.open(&object, seed.crc32c(), REQUEST_TIMEOUT);
         let mut state = self.lock();
         match session {
             Ok(session) => {
@@ -354,15 +356,15 @@ impl SessionPool {
         }
     }
 
-    fn cancel(&self, session: &Session, why: Why) {
+    fn cancel(&self, session: &Session, why: CancelReason) {
         let time = match self.lock().closing {
             Some(deadline) => deadline.saturating_duration_since(self.bucket.clock.now()),
-            None => REQUEST,
+            None => REQUEST_TIMEOUT,
         };
-        self.bucket.cancel(session.uri(), time.min(REQUEST));
+        self.bucket.cancel(session.uri(), time.min(REQUEST_TIMEOUT));
         self.metrics.ready_session_ended(match why {
-            Why::Aged => "aged",
-            Why::Closing => "closing",
+            CancelReason::Aged => "aged",
+            CancelReason::Closing => "closing",
         });
     }
 

@@ -1,4 +1,4 @@
-//! One upload, from the first request to the last answer: the state machine.
+//! One upload, from the first request to the last response: the state machine.
 //!
 //! ```text
 //!            ┌───────────────────── session gone ────────────────────┐
@@ -32,14 +32,14 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 
 use super::backoff::{BackOff, retry_after};
-use super::bucket::{Bucket, Cancel};
+use super::bucket::{Bucket, CancelOutcome};
 use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
 use super::session::{Session, content_range, persisted, status_query};
 use super::session_pool::PooledUpload;
-use super::transport::{Answer, Body, Method, Request, TransportError};
+use super::transport::{Body, Method, Request, Response, TransportError};
 use super::verdict::{Step, Verdict, verdict};
-use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+use super::{ErrorKind, NewObject, Object, Observer, RetryCause, UploadError, Uploaded};
 
 mod payload;
 
@@ -58,7 +58,7 @@ enum State {
     Start,
     Fill(Session, u64),
     Send(Session, u64),
-    Query(Session, Cause),
+    Query(Session, RetryCause),
     Identify,
     Done(Object),
 }
@@ -76,7 +76,7 @@ impl State {
 
 /// Outcome of a request from which the upload can continue.
 enum StepOutcome {
-    Success(Answer),
+    Success(Response),
     Persisted(u64),
     SessionGone,
     AlreadyExists,
@@ -85,7 +85,7 @@ enum StepOutcome {
 
 /// Reason to repeat a request.
 struct Fault {
-    cause: Cause,
+    cause: RetryCause,
     retry_after: Option<Duration>,
     text: String,
 }
@@ -111,7 +111,7 @@ impl Failure {
     }
 }
 
-type Next = Result<State, Failure>;
+type Transition = Result<State, Failure>;
 
 /// An upload under way.
 pub(super) struct Upload<'a, 'c> {
@@ -119,7 +119,7 @@ pub(super) struct Upload<'a, 'c> {
     object: &'a NewObject,
     payload: Payload<'c>,
     /// The file whose session was opened ahead, as long as that session is in use.
-    ahead: Option<&'a PooledUpload>,
+    pooled: Option<&'a PooledUpload>,
     counter: &'a SentCounter<'a>,
     began: Instant,
     timeout: Duration,
@@ -128,11 +128,11 @@ pub(super) struct Upload<'a, 'c> {
     resumed: u32,
     retried: u32,
     lost_sessions: u32,
-    misunderstood: u32,
-    renewed: Cell<bool>,
+    unreadable_responses: u32,
+    token_refreshed: Cell<bool>,
     persisted: u64,
     /// Cloud Storage has said that an object came of a session.
-    claimed: bool,
+    object_reported: bool,
     last_fault: Option<String>,
 }
 
@@ -144,9 +144,9 @@ impl<'a> Upload<'a, 'a> {
         timeout: Duration,
         counter: &'a SentCounter<'a>,
     ) -> Self {
-        let ahead = Some(file);
+        let pooled = Some(file);
         let payload = Payload::Whole(file.content());
-        Self { ahead, ..Self::new(bucket, file.object(), payload, timeout, counter) }
+        Self { pooled, ..Self::new(bucket, file.object(), payload, timeout, counter) }
     }
 }
 
@@ -163,7 +163,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             bucket,
             object,
             payload,
-            ahead: None,
+            pooled: None,
             counter,
             began,
             timeout,
@@ -172,16 +172,16 @@ impl<'a, 'c> Upload<'a, 'c> {
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
-            misunderstood: 0,
-            renewed: Cell::new(false),
+            unreadable_responses: 0,
+            token_refreshed: Cell::new(false),
             persisted: 0,
-            claimed: false,
+            object_reported: false,
             last_fault: None,
         }
     }
 
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = match self.ahead {
+        let mut state = match self.pooled {
             Some(file) => State::Fill(file.session().clone(), 0),
             None => State::Start,
         };
@@ -203,18 +203,18 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// Opens a session.
-    fn start(&mut self) -> Next {
+    fn start(&mut self) -> Transition {
         let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
-        let metadata = self.object.to_json(self.payload.checksum_beforehand());
+        let metadata = self.object.to_json(self.payload.checksum_before_upload());
         let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
         ];
-        let announced = self.payload.declared_size();
-        headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
+        let declared_size = self.payload.declared_size();
+        headers.extend(declared_size.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {
-            StepOutcome::Success(answer) => self.opened(&answer),
+            StepOutcome::Success(response) => self.opened(&response),
             StepOutcome::AlreadyExists => Ok(State::Identify),
             StepOutcome::Retry(fault) => self.wait(fault).map(|_| State::Start),
             StepOutcome::Persisted(_) | StepOutcome::SessionGone => {
@@ -223,13 +223,15 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn opened(&self, answer: &Answer) -> Next {
+    fn opened(&self, response: &Response) -> Transition {
         let nonsense = |what: String| {
-            let message =
-                format!("{} was answered with a Location that {what}", self.tried(Step::Start));
+            let message = format!(
+                "{} was answered with a Location that {what}",
+                self.describe_request(Step::Start)
+            );
             Failure::new(ErrorKind::Protocol, message)
         };
-        let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
+        let location = response.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
         match self.bucket.endpoint.session(location) {
             Ok(session) => Ok(State::Fill(session, 0)),
             Err(error) => Err(nonsense(error.to_string())),
@@ -237,7 +239,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// Has the bytes from `offset` on at hand.
-    fn fill(&mut self, session: Session, offset: u64) -> Next {
+    fn fill(&mut self, session: Session, offset: u64) -> Transition {
         let window_start = self.payload.window_start();
         if offset < window_start {
             let message = format!(
@@ -246,7 +248,7 @@ impl<'a, 'c> Upload<'a, 'c> {
             );
             return Err(Failure::lost(message));
         }
-        if self.payload.ends_before_the_object_at(offset) {
+        if self.payload.needs_next_part_at(offset) {
             self.read_part()?;
         }
         Ok(State::Send(session, offset))
@@ -286,13 +288,13 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// Sends what is at hand from `offset` on.
-    fn send(&mut self, session: Session, offset: u64) -> Next {
+    fn send(&mut self, session: Session, offset: u64) -> Transition {
         let byte_range = self.payload.byte_range();
         let headers = self.transfer_headers(content_range(offset, byte_range));
         self.counter.window_start(offset, byte_range.total);
         let body = self.payload.body(offset, self.counter);
         match self.request_of_session(Step::Send, &session, headers, body)? {
-            StepOutcome::Success(answer) => self.finished(Step::Send, session, &answer),
+            StepOutcome::Success(response) => self.finished(Step::Send, session, &response),
             StepOutcome::Persisted(persisted) => self.continued(session, persisted),
             StepOutcome::SessionGone => self.start_over(Step::Send),
             StepOutcome::AlreadyExists => Ok(State::Identify),
@@ -305,38 +307,37 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// the headers that were not known when the session was opened in advance.
     fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
-        headers.extend(self.ahead.into_iter().flat_map(PooledUpload::deferred_headers));
-        let checksum = self.payload.checksum_afterwards();
+        headers.extend(self.pooled.into_iter().flat_map(PooledUpload::deferred_headers));
+        let checksum = self.payload.checksum_after_upload();
         headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
         headers
     }
 
-    /// Continues after the buffered bytes were sent and Cloud Storage has stored everything up to
-    /// `persisted`.
-    fn continued(&mut self, session: Session, persisted: u64) -> Next {
+    /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
+    fn continued(&mut self, session: Session, persisted: u64) -> Transition {
         let progress = persisted > self.persisted;
-        self.note_persisted(persisted);
-        if self.payload.ends_before_the_object_at(persisted) {
+        self.record_persisted(persisted);
+        if self.payload.needs_next_part_at(persisted) {
             return Ok(State::Fill(session, persisted));
         }
         if progress && persisted < self.payload.byte_range().end {
-            return Ok(self.resume(session, Cause::Incomplete));
+            return Ok(self.resume(session, RetryCause::Incomplete));
         }
-        let text = format!("{} stored {persisted} bytes", self.tried(Step::Send));
-        let fault = Fault { cause: Cause::Incomplete, retry_after: None, text };
+        let text = format!("{} kept {persisted} bytes", self.describe_request(Step::Send));
+        let fault = Fault { cause: RetryCause::Incomplete, retry_after: None, text };
         Ok(State::Query(session, self.wait(fault)?))
     }
 
     /// Asks how much is persisted.
-    fn query(&mut self, session: Session, cause: Cause) -> Next {
+    fn query(&mut self, session: Session, cause: RetryCause) -> Transition {
         let headers = self.transfer_headers(status_query(self.payload.byte_range()));
         match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
-            StepOutcome::Success(answer) => self.finished(Step::Query, session, &answer),
+            StepOutcome::Success(response) => self.finished(Step::Query, session, &response),
             StepOutcome::Persisted(persisted) => {
                 if persisted > 0 && self.payload.byte_range().total == Some(persisted) {
                     return self.continued(session, persisted);
                 }
-                self.note_persisted(persisted);
+                self.record_persisted(persisted);
                 Ok(self.resume(session, cause))
             }
             StepOutcome::SessionGone => self.start_over(Step::Query),
@@ -348,7 +349,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn resume(&mut self, session: Session, cause: Cause) -> State {
+    fn resume(&mut self, session: Session, cause: RetryCause) -> State {
         self.resumed += 1;
         debug!("{}: resuming from {} after {cause}", self.object.name, self.persisted);
         self.counter.observer.resuming(cause, self.persisted);
@@ -365,7 +366,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         body: Body<'_>,
     ) -> Result<StepOutcome, Failure> {
         match self.request(step, Method::Put, session.uri(), headers, body) {
-            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+            Err(failure) if self.pooled.is_some() && failure.kind == ErrorKind::Refused => {
                 debug!("{}: {}", self.object.name, failure.message);
                 Ok(StepOutcome::SessionGone)
             }
@@ -374,13 +375,13 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// The session is no more, and what it had is lost.
-    fn start_over(&mut self, step: Step) -> Next {
-        if self.ahead.take().is_some() {
+    fn start_over(&mut self, step: Step) -> Transition {
+        if self.pooled.take().is_some() {
             // Nothing that went wrong: it was an attempt to save the start.
-            return Ok(self.start_after_all());
+            return Ok(self.start_at_once());
         }
         self.lost_sessions += 1;
-        let text = format!("the session was gone at {}", self.tried(step));
+        let text = format!("the session was gone at {}", self.describe_request(step));
         let window_start = self.payload.window_start();
         if window_start > 0 {
             let message = format!("{text}, and the first {window_start} bytes cannot be had again");
@@ -390,26 +391,26 @@ impl<'a, 'c> Upload<'a, 'c> {
             let message = format!("{text}, after {MAX_ATTEMPTS} attempts");
             return Err(Failure::new(ErrorKind::Protocol, message));
         }
-        self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
-        self.note_persisted(0);
+        self.wait(Fault { cause: RetryCause::SessionGone, retry_after: None, text })?;
+        self.record_persisted(0);
         Ok(State::Start)
     }
 
     /// Begins as any other upload, at once.
-    fn start_after_all(&mut self) -> State {
+    fn start_at_once(&mut self) -> State {
         self.retried += 1;
-        self.counter.observer.retrying(Cause::SessionGone, Duration::ZERO);
-        self.note_persisted(0);
+        self.counter.observer.retrying(RetryCause::SessionGone, Duration::ZERO);
+        self.record_persisted(0);
         State::Start
     }
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
-    fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
-        self.claimed = true;
-        let object = match Object::from_json(&answer.body) {
+    fn finished(&mut self, step: Step, session: Session, response: &Response) -> Transition {
+        self.object_reported = true;
+        let object = match Object::from_json(&response.body) {
             Ok(object) => object,
             Err(error) => {
-                let fault = self.misunderstood(step, answer, &error)?;
+                let fault = self.unreadable_response(step, response, &error)?;
                 return Ok(State::Query(session, self.wait(fault)?));
             }
         };
@@ -419,19 +420,19 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost, which
+    /// An object of our name exists. It is ours if an earlier attempt's last response was lost, which
     /// it cannot be before the end of a stream is known.
-    fn identify(&mut self) -> Next {
-        if self.payload.sum().is_none() {
+    fn identify(&mut self) -> Transition {
+        if self.payload.size_and_checksum().is_none() {
             let message = "another object has this name".to_owned();
             return Err(Failure::new(ErrorKind::Conflict, message));
         }
         let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
         match self.request(Step::GetMetadata, Method::Get, &url, Vec::new(), Body::Empty)? {
-            StepOutcome::Success(answer) => match Object::from_json(&answer.body) {
+            StepOutcome::Success(response) => match Object::from_json(&response.body) {
                 Ok(object) => self.identified(object),
                 Err(error) => {
-                    let fault = self.misunderstood(Step::GetMetadata, &answer, &error)?;
+                    let fault = self.unreadable_response(Step::GetMetadata, &response, &error)?;
                     self.wait(fault).map(|_| State::Identify)
                 }
             },
@@ -442,7 +443,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn identified(&self, object: Object) -> Next {
+    fn identified(&self, object: Object) -> Transition {
         match self.differences(&object) {
             None => Ok(State::Done(object)),
             Some(differences) => {
@@ -454,7 +455,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// In what an object is not the one that was sent, if in anything.
     fn differences(&self, object: &Object) -> Option<String> {
-        let Some((size, crc32c)) = self.payload.sum() else {
+        let Some((size, crc32c)) = self.payload.size_and_checksum() else {
             return Some("it was finished before its end was sent".to_owned());
         };
         let mut differences = Vec::new();
@@ -480,29 +481,29 @@ impl<'a, 'c> Upload<'a, 'c> {
         };
         let message = format!(
             "{} was answered with an object that is not the one sent ({differences}); {what_now}",
-            self.tried(step),
+            self.describe_request(step),
         );
         Failure::new(ErrorKind::Protocol, message)
     }
 
-    fn misunderstood(
+    fn unreadable_response(
         &mut self,
         step: Step,
-        answer: &Answer,
+        response: &Response,
         error: &str,
     ) -> Result<Fault, Failure> {
-        self.misunderstood += 1;
+        self.unreadable_responses += 1;
         let text = format!(
             "{} was answered {} with {} bytes that are no object resource: {}",
-            self.tried(step),
-            answer.status,
-            answer.body.len(),
+            self.describe_request(step),
+            response.status,
+            response.body.len(),
             printable(error.as_bytes()),
         );
-        if self.misunderstood >= MAX_ATTEMPTS {
+        if self.unreadable_responses >= MAX_ATTEMPTS {
             return Err(Failure::new(ErrorKind::Protocol, text));
         }
-        Ok(Fault { cause: Cause::Unreadable, retry_after: None, text })
+        Ok(Fault { cause: RetryCause::Unreadable, retry_after: None, text })
     }
 
     /// Makes a request, and sorts what comes of it.
@@ -518,43 +519,49 @@ impl<'a, 'c> Upload<'a, 'c> {
             return Err(self.interrupted());
         }
         let tokens = &*self.bucket.tokens;
-        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
-        let timeout = self.left();
+        let token =
+            tokens.token(self.remaining_time()).map_err(|error| self.token_failure(&error))?;
+        let timeout = self.remaining_time();
         if timeout.is_zero() {
-            return Err(self.out_of_time());
+            return Err(self.timed_out());
         }
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
-        let answer = match self.bucket.transport.exchange(&request) {
-            Ok(answer) => answer,
-            Err(error) => return self.unanswered(step, error),
+        let response = match self.bucket.transport.send(&request) {
+            Ok(response) => response,
+            Err(error) => return self.transport_failure(step, error),
         };
-        if verdict(step, answer.status) != Verdict::Unauthorized {
-            return self.sort(step, answer);
+        if verdict(step, response.status) != Verdict::Unauthorized {
+            return self.classify(step, response);
         }
-        let refused = self.refused(step, &answer);
-        let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
-        self.renewed.set(true);
-        let renewed = tokens.refresh(&token, self.left());
-        match renewed.map_err(|error| self.without_token(&error))? {
+        let refused = self.refusal(step, &response);
+        let Some(token) = token.filter(|_| !self.token_refreshed.get()) else {
+            return Err(refused);
+        };
+        self.token_refreshed.set(true);
+        let renewed = tokens.refresh(&token, self.remaining_time());
+        match renewed.map_err(|error| self.token_failure(&error))? {
             None => Err(refused),
             Some(_) => Ok(StepOutcome::Retry(Fault {
-                cause: Cause::Unauthorized,
+                cause: RetryCause::Unauthorized,
                 retry_after: None,
                 text: refused.message,
             })),
         }
     }
 
-    fn sort(&self, step: Step, answer: Answer) -> Result<StepOutcome, Failure> {
-        match verdict(step, answer.status) {
-            Verdict::Success => Ok(StepOutcome::Success(answer)),
+    fn classify(&self, step: Step, response: Response) -> Result<StepOutcome, Failure> {
+        match verdict(step, response.status) {
+            Verdict::Success => Ok(StepOutcome::Success(response)),
             Verdict::Persisted => {
-                match persisted(answer.range.as_deref(), self.payload.byte_range().end) {
+                match persisted(response.range.as_deref(), self.payload.byte_range().end) {
                     Some(persisted) => Ok(StepOutcome::Persisted(persisted)),
                     None => {
-                        let range = printable(answer.range.unwrap_or_default().as_bytes());
-                        let text = format!("{} was answered with Range {range}", self.tried(step));
+                        let range = printable(response.range.unwrap_or_default().as_bytes());
+                        let text = format!(
+                            "{} was answered with Range {range}",
+                            self.describe_request(step)
+                        );
                         Err(Failure::new(ErrorKind::Protocol, text))
                     }
                 }
@@ -563,31 +570,35 @@ impl<'a, 'c> Upload<'a, 'c> {
             Verdict::AlreadyExists => Ok(StepOutcome::AlreadyExists),
             Verdict::Transient => {
                 let now = self.bucket.clock.time_of_day();
-                let asked = answer.retry_after.as_deref();
+                let asked = response.retry_after.as_deref();
                 Ok(StepOutcome::Retry(Fault {
-                    cause: Cause::Status(answer.status),
+                    cause: RetryCause::Status(response.status),
                     retry_after: asked.and_then(|value| retry_after(value, now)),
-                    text: self.refused(step, &answer).message,
+                    text: self.refusal(step, &response).message,
                 }))
             }
-            Verdict::Refused | Verdict::Unauthorized => Err(self.refused(step, &answer)),
+            Verdict::Refused | Verdict::Unauthorized => Err(self.refusal(step, &response)),
             Verdict::Unexpected => {
-                let text = format!("{} was answered with {}", self.tried(step), answer.status);
+                let text = format!(
+                    "{} was answered with {}",
+                    self.describe_request(step),
+                    response.status
+                );
                 Err(Failure {
-                    status: Some(answer.status),
+                    status: Some(response.status),
                     ..Failure::new(ErrorKind::Protocol, text)
                 })
             }
         }
     }
 
-    fn unanswered(&self, step: Step, error: TransportError) -> Result<StepOutcome, Failure> {
-        let text = format!("{}: {error}", self.tried(step));
+    fn transport_failure(&self, step: Step, error: TransportError) -> Result<StepOutcome, Failure> {
+        let text = format!("{}: {error}", self.describe_request(step));
         let cause = match error {
-            TransportError::Connect(_) => Cause::Connect,
-            TransportError::Broken(_) => Cause::Broken,
-            TransportError::Stalled(_) => Cause::Stalled,
-            TransportError::TimedOut => return Err(self.out_of_time()),
+            TransportError::Connect(_) => RetryCause::Connect,
+            TransportError::Broken(_) => RetryCause::Broken,
+            TransportError::Stalled(_) => RetryCause::Stalled,
+            TransportError::TimedOut => return Err(self.timed_out()),
             TransportError::Interrupted => return Err(self.interrupted()),
             TransportError::Tls(_) | TransportError::Protocol(_) => {
                 return Err(Failure::new(ErrorKind::Protocol, text));
@@ -597,15 +608,15 @@ impl<'a, 'c> Upload<'a, 'c> {
         Ok(StepOutcome::Retry(Fault { cause, retry_after: None, text }))
     }
 
-    fn refused(&self, step: Step, answer: &Answer) -> Failure {
+    fn refusal(&self, step: Step, response: &Response) -> Failure {
         let message = format!(
             "{} was answered {}: {}",
-            self.tried(step),
-            answer.status,
-            gcs_message(&answer.body),
+            self.describe_request(step),
+            response.status,
+            gcs_message(&response.body),
         );
         let bucket = &self.bucket.name;
-        let hint = match (answer.status, step) {
+        let hint = match (response.status, step) {
             (401, _) => {
                 Some("run `gcs-uploader check` to see which credentials are used".to_owned())
             }
@@ -621,22 +632,22 @@ impl<'a, 'c> Upload<'a, 'c> {
             _ => None,
         };
         Failure {
-            status: Some(answer.status),
+            status: Some(response.status),
             // What may not be looked at is one object: others may still be made.
-            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::GetMetadata,
+            bucket_refused: matches!(response.status, 401 | 403 | 404) && step != Step::GetMetadata,
             hint,
             ..Failure::new(ErrorKind::Refused, message)
         }
     }
 
     /// Waits before a request is made again; returns why.
-    fn wait(&mut self, fault: Fault) -> Result<Cause, Failure> {
+    fn wait(&mut self, fault: Fault) -> Result<RetryCause, Failure> {
         let jittered = self.back_off.next(self.bucket.clock.random());
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.left() {
-            return Err(self.out_of_time());
+        if wait >= self.remaining_time() {
+            return Err(self.timed_out());
         }
         self.retried += 1;
         self.counter.observer.retrying(fault.cause, wait);
@@ -646,28 +657,28 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    fn note_persisted(&mut self, persisted: u64) {
+    fn record_persisted(&mut self, persisted: u64) {
         if persisted > self.persisted {
             self.back_off.reset();
-            self.renewed.set(false);
+            self.token_refreshed.set(false);
         }
         self.persisted = persisted;
         self.counter.observer.persisted(persisted);
     }
 
-    /// Returns the remaining time of the upload.
-    fn left(&self) -> Duration {
+    /// How much of the upload's time is left.
+    fn remaining_time(&self) -> Duration {
         self.deadline.saturating_duration_since(self.bucket.clock.now())
     }
 
-    fn without_token(&self, error: &CredentialsError) -> Failure {
+    fn token_failure(&self, error: &CredentialsError) -> Failure {
         match self.bucket.clock.interrupted() {
             true => self.interrupted(),
             false => Failure::new(ErrorKind::Credentials, error.to_string()),
         }
     }
 
-    fn out_of_time(&self) -> Failure {
+    fn timed_out(&self) -> Failure {
         let what = match self.payload.window_start() {
             0 => "not finished".to_owned(),
             window_start => format!("the part from byte {window_start} on was not finished"),
@@ -686,11 +697,11 @@ impl<'a, 'c> Upload<'a, 'c> {
         Failure::new(ErrorKind::Interrupted, message)
     }
 
-    /// Cancels the session, and finds out whether there is an object all the same: the last answer
+    /// Cancels the session, and finds out whether there is an object all the same: the last response
     /// may have been the one that was lost.
     fn abort(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
         let cancel = session.map(|s| self.bucket.cancel(s.uri(), CLEANUP_TIMEOUT));
-        let unfinished = !self.counter.complete() && !self.claimed;
+        let unfinished = !self.counter.complete() && !self.object_reported;
         let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
             || match self.bucket.get_metadata(&self.object.name, CLEANUP_TIMEOUT) {
@@ -699,10 +710,10 @@ impl<'a, 'c> Upload<'a, 'c> {
                 }
                 Ok(Some(_)) => false,
                 // Not there yet, if bytes may still be on their way to it.
-                Ok(None) => cancel != Some(Cancel::Unknown),
+                Ok(None) => cancel != Some(CancelOutcome::Unknown),
                 Err(error) => {
                     debug!("{}: {error}", self.object.name);
-                    cancel == Some(Cancel::Confirmed)
+                    cancel == Some(CancelOutcome::Confirmed)
                 }
             };
         if !absent {
@@ -737,7 +748,7 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// The request of a step, for a person: without the query, in which a session's secret lies.
-    fn tried(&self, step: Step) -> String {
+    fn describe_request(&self, step: Step) -> String {
         let endpoint = &self.bucket.endpoint;
         let bucket = &self.bucket.name;
         match step {

@@ -14,7 +14,7 @@ use gcs_uploader::gcs::clock::Clock;
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
 use gcs_uploader::gcs::{
-    Bucket, Client, Endpoint, NewObject, Observer, PooledUpload, Retry, SessionPoolConfig,
+    Bucket, Client, Endpoint, NewObject, Observer, PooledUpload, RetryConfig, SessionPoolConfig,
     UploadError, Uploaded, Uploader as _, Window,
 };
 use gcs_uploader::telemetry::Metrics;
@@ -29,7 +29,7 @@ pub fn client(address: SocketAddr) -> Client {
     Client::new(Bucket {
         endpoint: Endpoint::emulator(&address.to_string()).unwrap(),
         name: "bucket".into(),
-        retry: Retry::default(),
+        retry: RetryConfig::default(),
         transport: Arc::new(HttpTransport::new(config)),
         tokens: Arc::new(NoCredentials),
         clock: Arc::new(Hurry::default()),

@@ -1,9 +1,9 @@
 //! The connections to token endpoints: through the proxy that was given, with TLS against the
 //! system's certificates, and bounded.
 //!
-//! Neither hyper nor yup-oauth2 bounds the answer that it collects, so the connection does: it
+//! Neither hyper nor yup-oauth2 bounds the response that it collects, so the connection does: it
 //! breaks off an endpoint that sends more than a token needs. It also keeps the beginning of the
-//! answer, because yup-oauth2 looks at no status and drops a body that it cannot parse.
+//! response, because yup-oauth2 looks at no status and drops a body that it cannot parse.
 //!
 //! TLS is verified against the operating system's store; `SSL_CERT_FILE` and `SSL_CERT_DIR` name
 //! another one. The crypto provider is handed over, so that it never matters whether the process
@@ -34,7 +34,7 @@ use yup_oauth2::hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConne
 
 use super::last_response::LastResponse;
 
-/// The largest answer that a token endpoint may give, in bytes, its headers included. Real ones
+/// The largest response that a token endpoint may give, in bytes, its headers included. Real ones
 /// have two to four thousand.
 const MAX_RESPONSE_BYTES: usize = 256 << 10;
 
@@ -212,7 +212,7 @@ impl Service<Uri> for RecordingConnector {
     }
 }
 
-/// A connection over which one answer of bounded size comes.
+/// A connection over which one response of bounded size comes.
 pub(super) struct RecordingStream<S> {
     stream: S,
     last_response: LastResponse,
@@ -238,7 +238,7 @@ impl<S: Read + Unpin> Read for RecordingStream<S> {
         ready!(Pin::new(&mut this.stream).poll_read(cx, part.unfilled()))?;
         let read = part.filled();
         this.room = this.room.checked_sub(read.len()).ok_or_else(|| {
-            io::Error::other(format!("the answer is longer than {MAX_RESPONSE_BYTES} bytes"))
+            io::Error::other(format!("the response is longer than {MAX_RESPONSE_BYTES} bytes"))
         })?;
         this.last_response.append(read);
         destination.put_slice(read);

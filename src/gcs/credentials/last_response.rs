@@ -1,7 +1,7 @@
 //! Last response of a token endpoint, made fit to be shown: the text of an error is all that an
 //! operator has.
 //!
-//! Never shows a token or a key, whatever the endpoint put into its answer: JSON is shown only by
+//! Never shows a token or a key, whatever the endpoint put into its response: JSON is shown only by
 //! its error fields, other text only if it does not speak of tokens, and in both whatever looks
 //! like a token is masked.
 
@@ -13,16 +13,16 @@ use yup_oauth2::hyper::StatusCode;
 
 use crate::sync::LockExt as _;
 
-/// Bytes of a response that are kept for an error's text.
-const KEPT: usize = 4 << 10;
-/// Characters of a response that an error's text shows.
-const SHOWN: usize = 240;
+/// How much of a response is kept for an error's text, in bytes.
+const MAX_RECORDED_BYTES: usize = 4 << 10;
+/// How much of a response an error's text shows, in characters.
+const MAX_SHOWN_CHARS: usize = 240;
 /// From how many characters on a word with letters and digits counts as a token.
-const TOKEN_LENGTH: usize = 24;
+const MIN_TOKEN_LENGTH: usize = 24;
 /// From how many characters on a word without digits counts as a token.
-const LONG_WORD: usize = 40;
+const MIN_LONG_WORD: usize = 40;
 
-/// The beginning of the last answer that came over the wire, and from where.
+/// The beginning of the last response that came over the wire, and from where.
 #[derive(Clone, Default)]
 pub(super) struct LastResponse(Arc<Mutex<Record>>);
 
@@ -41,11 +41,11 @@ impl LastResponse {
     /// These bytes came.
     pub(super) fn append(&self, bytes: &[u8]) {
         let mut record = self.record();
-        let room = KEPT.saturating_sub(record.bytes.len()).min(bytes.len());
+        let room = MAX_RECORDED_BYTES.saturating_sub(record.bytes.len()).min(bytes.len());
         record.bytes.extend_from_slice(&bytes[..room]);
     }
 
-    /// Forgets everything: an answer that was understood holds a token.
+    /// Forgets everything: a response that was understood holds a token.
     pub(super) fn forget(&self) {
         *self.record() = Record::default();
     }
@@ -55,7 +55,7 @@ impl LastResponse {
         self.record().endpoint.clone()
     }
 
-    /// The status of the last answer, if one came.
+    /// The status of the last response, if one came.
     pub(super) fn status(&self) -> Option<StatusCode> {
         let record = self.record();
         let line = record.bytes.split(|byte| *byte == b'\r').next()?;
@@ -63,7 +63,7 @@ impl LastResponse {
         StatusCode::from_bytes(code).ok()
     }
 
-    /// Returns the message of the last response's body, as [`describe`] formats it.
+    /// What the last response's body says, as [`describe`] has it.
     pub(super) fn said(&self, secrets: &[String]) -> String {
         describe(&body(&self.record().bytes), secrets)
     }
@@ -73,12 +73,12 @@ impl LastResponse {
     }
 }
 
-/// The body within the beginning of an HTTP/1.1 answer.
-fn body(answer: &[u8]) -> Vec<u8> {
-    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+/// The body within the beginning of an HTTP/1.1 response.
+fn body(response: &[u8]) -> Vec<u8> {
+    let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Vec::new();
     };
-    let (head, body) = (&answer[..end], &answer[end + 4..]);
+    let (head, body) = (&response[..end], &response[end + 4..]);
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     match head.contains("\r\ntransfer-encoding: chunked") {
         true => joined(body),
@@ -104,7 +104,7 @@ fn joined(mut chunks: &[u8]) -> Vec<u8> {
 pub(super) fn describe(body: &[u8], secrets: &[String]) -> String {
     let text = String::from_utf8_lossy(body);
     if text.trim().is_empty() {
-        return "an empty answer".to_owned();
+        return "an empty response".to_owned();
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => match error_of(&value) {
@@ -137,13 +137,13 @@ pub(super) fn presentable(text: &str, secrets: &[String]) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let masked = masked(&text);
     let mut shown = String::new();
-    for character in masked.chars().take(SHOWN) {
+    for character in masked.chars().take(MAX_SHOWN_CHARS) {
         match character.is_control() {
             true => shown.extend(character.escape_default()),
             false => shown.push(character),
         }
     }
-    if masked.chars().nth(SHOWN).is_some() {
+    if masked.chars().nth(MAX_SHOWN_CHARS).is_some() {
         let _ = write!(shown, "…");
     }
     shown
@@ -174,57 +174,57 @@ fn is_of_token(c: char) -> bool {
 fn looks_like_token(word: &str) -> bool {
     let digits = word.bytes().any(|byte| byte.is_ascii_digit());
     let letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-    (word.len() >= TOKEN_LENGTH && digits && letters) || word.len() >= LONG_WORD
+    (word.len() >= MIN_TOKEN_LENGTH && digits && letters) || word.len() >= MIN_LONG_WORD
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(answer: &[u8]) -> (Option<u16>, String) {
+    fn said(response: &[u8]) -> (Option<u16>, String) {
         let last = LastResponse::default();
         last.begin("https://sts.example".to_owned());
-        answer.chunks(7).for_each(|part| last.append(part));
+        response.chunks(7).for_each(|part| last.append(part));
         (last.status().map(|status| status.as_u16()), last.said(&[]))
     }
 
     #[test]
     fn an_oauth_error_is_told_with_its_description() {
-        let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n\
+        let response = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n\
             {\"error\":\"invalid_grant\",\"error_description\":\"Bad\\r\\nRequest\"}";
-        assert_eq!(said(answer), (Some(400), "invalid_grant: Bad Request".to_owned()));
+        assert_eq!(said(response), (Some(400), "invalid_grant: Bad Request".to_owned()));
     }
 
     #[test]
     fn an_error_of_googles_apis_is_told_with_its_message() {
-        let answer = b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error\":{\"code\":403,\"message\":\
+        let response = b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error\":{\"code\":403,\"message\":\
             \"Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not \
             exist).\",\"status\":\"PERMISSION_DENIED\"}}";
         let expected = "PERMISSION_DENIED: Permission 'iam.serviceAccounts.getAccessToken' denied \
                         on resource (or it may not exist).";
-        assert_eq!(said(answer), (Some(403), expected.to_owned()));
+        assert_eq!(said(response), (Some(403), expected.to_owned()));
     }
 
     #[test]
     fn chunks_are_put_together() {
-        let answer = b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n\
+        let response = b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n\
             5\r\nupstr\r\n6;x=y\r\neam is\r\n5\r\n down\r\n0\r\n\r\n";
-        assert_eq!(said(answer), (Some(502), "not JSON but \"upstream is down\"".to_owned()));
+        assert_eq!(said(response), (Some(502), "not JSON but \"upstream is down\"".to_owned()));
     }
 
     #[test]
     fn a_chunk_of_senseless_size_is_no_trouble() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         for size in ["ffffffffffffffff", "fffffffffffffffff", "-1", "", "x"] {
-            let answer = format!("{head}{size}\r\nabc");
-            assert!(!said(answer.as_bytes()).1.is_empty());
+            let response = format!("{head}{size}\r\nabc");
+            assert!(!said(response.as_bytes()).1.is_empty());
         }
     }
 
     #[test]
     fn an_answer_that_is_no_http_has_no_status() {
-        assert_eq!(said(b"SSH-2.0-OpenSSH_9.2\r\n"), (None, "an empty answer".to_owned()));
-        assert_eq!(said(b""), (None, "an empty answer".to_owned()));
+        assert_eq!(said(b"SSH-2.0-OpenSSH_9.2\r\n"), (None, "an empty response".to_owned()));
+        assert_eq!(said(b""), (None, "an empty response".to_owned()));
     }
 
     #[test]

@@ -8,19 +8,19 @@
 //! environment variable, with one exception that is not its own: the library that loads the
 //! system's CA certificates honours `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //!
-//! yup-oauth2 logs every request and answer at debug level, with keys and tokens. A logger must
+//! yup-oauth2 logs every request and response at debug level, with keys and tokens. A logger must
 //! not let through anything below warn from the target `yup_oauth2`.
 
 mod connect;
 mod discover;
 mod file;
-mod issue;
 mod last_response;
 mod refresh;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod token_fetcher;
 
 pub use discover::{CredentialSource, Settings, discover};
 pub use refresh::{GoogleCredentials, RefreshConfig};
@@ -35,7 +35,7 @@ use thiserror::Error;
 pub struct AccessToken(String);
 
 impl AccessToken {
-    /// Wraps a token as it came from its issuer.
+    /// Wraps a token as it came from its fetcher.
     pub fn new(secret: String) -> Self {
         Self(secret)
     }
@@ -66,17 +66,17 @@ pub struct CredentialsError {
 pub trait TokenSource: Send + Sync {
     /// The token to send with a request that starts now; `None`: send none.
     ///
-    /// Blocks only while there has been no token yet, or the last one has expired, and for `patience`
+    /// Blocks only while there has been no token yet, or the last one has expired, and for `max_wait`
     /// at most.
-    fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError>;
+    fn token(&self, max_wait: Duration) -> Result<Option<AccessToken>, CredentialsError>;
 
     /// A token other than `rejected`, which Cloud Storage answered with 401. Forces one refresh,
-    /// however many threads ask; blocks until it has come, for `patience` at most. `None`: there is
+    /// however many threads ask; blocks until it has come, for `max_wait` at most. `None`: there is
     /// none to be had.
     fn refresh(
         &self,
         rejected: &AccessToken,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError>;
 
     /// Ends the waiting of [`token`](Self::token) and [`refresh`](Self::refresh), now and from now on.

@@ -30,7 +30,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The checksum, where that is known before the first byte is sent.
-    pub(super) fn checksum_beforehand(&self) -> Option<Crc32c> {
+    pub(super) fn checksum_before_upload(&self) -> Option<Crc32c> {
         match self {
             Self::Whole(content) => Some(content.crc32c()),
             Self::BufferedStream(_) => None,
@@ -38,10 +38,10 @@ impl<'a> Payload<'a> {
     }
 
     /// The checksum, where it is known only at the end: with the last part.
-    pub(super) fn checksum_afterwards(&self) -> Option<Crc32c> {
+    pub(super) fn checksum_after_upload(&self) -> Option<Crc32c> {
         match self {
             Self::Whole(_) => None,
-            Self::BufferedStream(_) => self.sum().map(|(_, crc32c)| crc32c),
+            Self::BufferedStream(_) => self.size_and_checksum().map(|(_, crc32c)| crc32c),
         }
     }
 
@@ -54,7 +54,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The object's size and checksum, once its end is known.
-    pub(super) fn sum(&self) -> Option<(u64, Crc32c)> {
+    pub(super) fn size_and_checksum(&self) -> Option<(u64, Crc32c)> {
         match self {
             Self::Whole(content) => Some((content.size(), content.crc32c())),
             Self::BufferedStream(stream) => {
@@ -71,23 +71,22 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Returns whether the buffered bytes end at `offset`, and the object, as far as is known, does
-    /// not.
-    pub(super) fn ends_before_the_object_at(&self, offset: u64) -> bool {
+    /// Whether the bytes at hand end at `offset`, and the object does not, as far as is known.
+    pub(super) fn needs_next_part_at(&self, offset: u64) -> bool {
         self.byte_range() == ByteRange { end: offset, total: None }
     }
 
     /// Lets go of the part at hand, which Cloud Storage has, and begins the next one.
     pub(super) fn next_part(&mut self) {
         if let Self::BufferedStream(stream) = self {
-            stream.next();
+            stream.next_part();
         }
     }
 
     /// Reads some more of the part that is at hand.
     ///
     /// # Errors
-    /// The source's, or that it has not kept to what it announced.
+    /// The source's, or that it has not kept to what it declared.
     pub(super) fn read(&mut self) -> io::Result<Fill> {
         match self {
             Self::Whole(_) => Ok(Fill::Full),
@@ -109,7 +108,9 @@ impl<'a> Payload<'a> {
         match self {
             _ if offset == self.byte_range().end => Body::Empty,
             Self::Whole(content) => Body::Rest { content: *content, offset, observer },
-            Self::BufferedStream(stream) => Body::Part { bytes: stream.from(offset), observer },
+            Self::BufferedStream(stream) => {
+                Body::Part { bytes: stream.bytes_from(offset), observer }
+            }
         }
     }
 }
@@ -126,7 +127,7 @@ pub(in crate::gcs) struct BufferedStream<'a> {
     length: usize,
     /// The byte after a part of a whole window. Without it nobody knows whether the part is the
     /// last one, and that must be said with the part's bytes: a checksum has to come with them.
-    ahead: Option<u8>,
+    lookahead: Option<u8>,
     ended: bool,
     /// The checksum of all that was read.
     crc32c: Crc32c,
@@ -141,8 +142,8 @@ pub(super) enum Fill {
     Full,
 }
 
-/// Initial size of the buffer of a part, in bytes. It doubles until it is a window.
-const FIRST_ROOM: usize = 64 << 10;
+/// How much room a part has at first, in bytes. It doubles until it is a window.
+const INITIAL_BUFFER_SIZE: usize = 64 << 10;
 
 impl<'a> BufferedStream<'a> {
     fn new(source: &'a mut dyn Source, window: Window) -> Self {
@@ -152,7 +153,7 @@ impl<'a> BufferedStream<'a> {
             window_start: 0,
             buffer: Vec::new(),
             length: 0,
-            ahead: None,
+            lookahead: None,
             ended: false,
             crc32c: Crc32c::of(&[]),
         }
@@ -163,15 +164,15 @@ impl<'a> BufferedStream<'a> {
         ByteRange { end, total: self.ended.then_some(end) }
     }
 
-    fn from(&self, offset: u64) -> &[u8] {
+    fn bytes_from(&self, offset: u64) -> &[u8] {
         let skipped = usize::try_from(offset - self.window_start).unwrap_or(usize::MAX);
         self.buffer[..self.length].get(skipped..).unwrap_or_default()
     }
 
-    fn next(&mut self) {
+    fn next_part(&mut self) {
         self.window_start += self.length as u64;
         self.length = 0;
-        if let Some(byte) = self.ahead.take() {
+        if let Some(byte) = self.lookahead.take() {
             self.buffer[0] = byte;
             self.length = 1;
         }
@@ -179,15 +180,15 @@ impl<'a> BufferedStream<'a> {
 
     fn read(&mut self) -> io::Result<Fill> {
         let full = self.length == self.window;
-        let count = if full { self.look_ahead()? } else { self.read_chunk()? };
+        let count = if full { self.read_lookahead()? } else { self.read_chunk()? };
         self.ended = count == 0;
-        self.check_announced()?;
+        self.check_declared_size()?;
         Ok(if self.ended || full { Fill::Full } else { Fill::More })
     }
 
     fn read_chunk(&mut self) -> io::Result<usize> {
         if self.length == self.buffer.len() {
-            let more = self.length.max(FIRST_ROOM).min(self.window - self.length);
+            let more = self.length.max(INITIAL_BUFFER_SIZE).min(self.window - self.length);
             self.buffer.reserve_exact(more);
             self.buffer.resize(self.length + more, 0);
         }
@@ -198,23 +199,23 @@ impl<'a> BufferedStream<'a> {
         Ok(count)
     }
 
-    fn look_ahead(&mut self) -> io::Result<usize> {
+    fn read_lookahead(&mut self) -> io::Result<usize> {
         let mut byte = [0];
         let count = self.source.read(&mut byte)?;
         self.crc32c = self.crc32c.append(&byte[..count]);
-        self.ahead = byte[..count].first().copied();
+        self.lookahead = byte[..count].first().copied();
         Ok(count)
     }
 
-    fn check_announced(&self) -> io::Result<()> {
-        let Some(announced) = self.source.declared_size() else { return Ok(()) };
-        let came = self.byte_range().end + self.ahead.map_or(0, |_| 1);
-        if came > announced {
-            let what = format!("more bytes came than the {announced} that were announced");
+    fn check_declared_size(&self) -> io::Result<()> {
+        let Some(declared) = self.source.declared_size() else { return Ok(()) };
+        let received = self.byte_range().end + self.lookahead.map_or(0, |_| 1);
+        if received > declared {
+            let what = format!("more bytes came than the {declared} that were declared");
             return Err(io::Error::other(what));
         }
-        if self.ended && came < announced {
-            let what = format!("{came} bytes came of the {announced} that were announced");
+        if self.ended && received < declared {
+            let what = format!("{received} bytes came of the {declared} that were declared");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
         }
         Ok(())

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-const DETAIL: &str = "PUT https://storage.test/upload: 403: denied (gave up after 2.0 s and 3 retries; \
-    262144 bytes were stored); grant the role. ";
+const DETAIL: &str = "PUT https://storage.test/upload: 403: denied (gave up after 2.0 s and \
+    3 retries; 262144 bytes were stored so far); grant the role. ";
 
 /// The answer to an upload that fails in this way, held to be this problem.
 #[track_caller]

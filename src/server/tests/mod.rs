@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::{Config, RunError, Server, Stop};
 use crate::content::{ByteSize, Content, Crc32c, Source};
 use crate::gcs::{
-    Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader, Window,
+    ErrorKind, NewObject, Object, Observer, RetryCause, UploadError, Uploaded, Uploader, Window,
 };
 use crate::http::limits::Limits;
 use crate::server::auth::Authenticator;
@@ -109,8 +109,8 @@ impl Fake {
             Plan::Store => Ok(uploaded),
             Plan::StoreAfterFaults => {
                 observer.sent(uploaded.object.size);
-                observer.retrying(Cause::Status(503), Duration::from_millis(1));
-                observer.resuming(Cause::Broken, 1);
+                observer.retrying(RetryCause::Status(503), Duration::from_millis(1));
+                observer.resuming(RetryCause::Broken, 1);
                 Ok(Uploaded { resumed: 1, retried: 2, ..uploaded })
             }
             Plan::StoreWhenReleased => select! {

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::content::Seed;
-use crate::gcs::{Cause, ErrorKind, Object, Observer, UploadError, Uploaded};
+use crate::gcs::{ErrorKind, Object, Observer, RetryCause, UploadError, Uploaded};
 use crate::http::request_id::RequestId;
 use crate::server::auth::Principal;
 use crate::server::problem::{self, Problem, ProblemType};
@@ -210,7 +210,7 @@ impl Observer for ProgressReporter<'_> {
         self.handle.persisted(offset);
     }
 
-    fn retrying(&self, cause: Cause, wait: Duration) {
+    fn retrying(&self, cause: RetryCause, wait: Duration) {
         self.metrics.request_retried(cause);
         self.handle.retrying();
         log::warn!(
@@ -219,7 +219,7 @@ impl Observer for ProgressReporter<'_> {
         );
     }
 
-    fn resuming(&self, cause: Cause, offset: u64) {
+    fn resuming(&self, cause: RetryCause, offset: u64) {
         self.metrics.transfer_resumed(cause);
         self.handle.resuming();
         log::debug!(

@@ -2,14 +2,14 @@
 //!
 //! yup-oauth2 signs and sends for service-account keys, for a user's login and for identity
 //! federation. Two requests are made here, because yup-oauth2 makes them in a way of its own:
-//! the metadata server's (there, the environment would be read, and an answer's status ignored)
+//! the metadata server's (there, the environment would be read, and a response's status ignored)
 //! and the step to an impersonated service account (there, only a user may take it, `delegates`
 //! are dropped, and the reason of a refusal with them).
 //!
 //! Known limit: yup-oauth2 takes whatever a subject token's URL answers for the subject token, an
 //! error page as well. It is the token endpoint, then, that refuses it, and the error says so.
 //!
-//! Never logs: an answer holds a token. yup-oauth2 logs requests and answers whole, at debug
+//! Never logs: a response holds a token. yup-oauth2 logs requests and answers whole, at debug
 //! level; the logger must not let that through.
 
 use std::path::Path;
@@ -41,14 +41,14 @@ const CLOUD_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const IMPERSONATED_LIFETIME: &str = "3600s";
 
 /// A token, and when it expires (`None`: never).
-pub(super) struct Issued {
+pub(super) struct FetchedToken {
     pub(super) token: AccessToken,
     pub(super) expires_at: Option<SystemTime>,
 }
 
 /// Error of an attempt to get a token, with the chance of a retry.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct FetchFailure {
     pub(super) error: CredentialsError,
     pub(super) kind: FailureKind,
 }
@@ -63,22 +63,22 @@ pub(super) enum FailureKind {
 }
 
 /// Gives tokens, one for each time it is asked.
-pub(super) trait Issuer {
+pub(super) trait TokenFetcher {
     /// Asks for a new token. Takes as long as it takes: the caller bounds it.
-    async fn issue(&mut self) -> Result<Issued, Failure>;
+    async fn fetch(&mut self) -> Result<FetchedToken, FetchFailure>;
 
     /// The failure of an attempt that came to no end of its own; `what` says why.
-    fn interrupted(&self, what: &str) -> Failure;
+    fn aborted(&self, what: &str) -> FetchFailure;
 }
 
 /// Gets tokens with credentials that were found.
-pub(super) struct GoogleIssuer {
+pub(super) struct GoogleTokenFetcher {
     source: Source,
     client: TokenClient,
     last_response: LastResponse,
 }
 
-impl GoogleIssuer {
+impl GoogleTokenFetcher {
     pub(super) fn new(found: &CredentialSource) -> Result<Self, CredentialsError> {
         let last_response = LastResponse::default();
         let client =
@@ -91,7 +91,7 @@ impl GoogleIssuer {
         Ok(Self { source: found.source.clone(), client, last_response })
     }
 
-    async fn by_file(&self, path: &Path) -> Result<Issued, Failure> {
+    async fn fetch_with_file(&self, path: &Path) -> Result<FetchedToken, FetchFailure> {
         let credential = file::read(path).map_err(permanent)?;
         if let Some(path) = credential.subject_token_file() {
             file::check_subject_token(path).map_err(permanent)?;
@@ -101,23 +101,23 @@ impl GoogleIssuer {
             Some(_) => CLOUD_SCOPE,
             None => STORAGE_SCOPE,
         };
-        let issued = self.base_token(&credential, scope, &secrets).await?;
+        let fetched = self.fetch_base_token(&credential, scope, &secrets).await?;
         match &credential.impersonation {
             Some(impersonation) => {
-                let Issued { token, .. } = issued;
+                let FetchedToken { token, .. } = fetched;
                 secrets.push(token.0.clone());
-                self.impersonated(impersonation, &token, &secrets).await
+                self.impersonate(impersonation, &token, &secrets).await
             }
-            None => Ok(issued),
+            None => Ok(fetched),
         }
     }
 
-    async fn base_token(
+    async fn fetch_base_token(
         &self,
         credential: &Credential,
         scope: &str,
         secrets: &[String],
-    ) -> Result<Issued, Failure> {
+    ) -> Result<FetchedToken, FetchFailure> {
         let authenticator = self.authenticator(credential).await.map_err(|error| {
             self.failure(FailureKind::Permanent, &presentable(&error.to_string(), secrets))
         })?;
@@ -126,7 +126,7 @@ impl GoogleIssuer {
             .await
             .map_err(|error| self.explain(&error, secrets))?;
         match token.token() {
-            Some(secret) if is_sendable(secret) => Ok(Issued {
+            Some(secret) if is_valid_header_token(secret) => Ok(FetchedToken {
                 token: AccessToken::new(secret.to_owned()),
                 expires_at: token.expiration_time().map(SystemTime::from),
             }),
@@ -155,12 +155,12 @@ impl GoogleIssuer {
     }
 
     /// See <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken>.
-    async fn impersonated(
+    async fn impersonate(
         &self,
         impersonation: &Impersonation,
         token: &AccessToken,
         secrets: &[String],
-    ) -> Result<Issued, Failure> {
+    ) -> Result<FetchedToken, FetchFailure> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Generated {
@@ -177,16 +177,20 @@ impl GoogleIssuer {
         });
         let body = self.exchange(request, wanted.to_string(), secrets).await?;
         let generated = serde_json::from_slice::<Generated>(&body).ok();
-        let generated = generated.filter(|generated| is_sendable(&generated.access_token));
-        let issued = generated.and_then(|Generated { access_token, expire_time }| {
+        let generated =
+            generated.filter(|generated| is_valid_header_token(&generated.access_token));
+        let fetched = generated.and_then(|Generated { access_token, expire_time }| {
             let expires_at = humantime::parse_rfc3339(&expire_time).ok()?;
-            Some(Issued { token: AccessToken::new(access_token), expires_at: Some(expires_at) })
+            Some(FetchedToken {
+                token: AccessToken::new(access_token),
+                expires_at: Some(expires_at),
+            })
         });
-        issued.ok_or_else(|| self.unusable(&body, secrets))
+        fetched.ok_or_else(|| self.unusable_response(&body, secrets))
     }
 
     /// See <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>.
-    async fn by_metadata_server(&self, host: &str) -> Result<Issued, Failure> {
+    async fn fetch_from_metadata_server(&self, host: &str) -> Result<FetchedToken, FetchFailure> {
         #[derive(Deserialize)]
         struct Given {
             access_token: String,
@@ -199,31 +203,32 @@ impl GoogleIssuer {
         let body = self.exchange(request, String::new(), &[]).await.map_err(transient)?;
         let given = serde_json::from_slice::<Given>(&body).ok();
         let given = given.filter(|given| {
-            given.token_type.eq_ignore_ascii_case("bearer") && is_sendable(&given.access_token)
+            given.token_type.eq_ignore_ascii_case("bearer")
+                && is_valid_header_token(&given.access_token)
         });
-        let given = given.ok_or_else(|| transient(self.unusable(&body, &[])))?;
+        let given = given.ok_or_else(|| transient(self.unusable_response(&body, &[])))?;
         let lifetime = Duration::from_secs(given.expires_in.into());
-        Ok(Issued {
+        Ok(FetchedToken {
             token: AccessToken::new(given.access_token),
             expires_at: Some(SystemTime::now() + lifetime),
         })
     }
 
-    /// Sends a request and reads the answer, which must be a 200.
+    /// Sends a request and reads the response, which must be a 200.
     async fn exchange(
         &self,
         request: Builder,
         body: String,
         secrets: &[String],
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Vec<u8>, FetchFailure> {
         let request = request.body(body).map_err(|error| {
             self.failure(FailureKind::Permanent, &format!("the request cannot be made: {error}"))
         })?;
-        let answer = self.client.request(request).await;
-        let answer =
-            answer.map_err(|error| self.explain(&SendError::Hyper(error).into(), secrets))?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await;
+        let response = self.client.request(request).await;
+        let response =
+            response.map_err(|error| self.explain(&SendError::Hyper(error).into(), secrets))?;
+        let status = response.status();
+        let body = response.into_body().collect().await;
         let body = body.map_err(|error| self.explain(&error.into(), secrets))?.to_bytes();
         match status {
             StatusCode::OK => Ok(body.to_vec()),
@@ -232,7 +237,7 @@ impl GoogleIssuer {
     }
 
     /// The failure that an error of yup-oauth2 stands for.
-    fn explain(&self, error: &Error, secrets: &[String]) -> Failure {
+    fn explain(&self, error: &Error, secrets: &[String]) -> FetchFailure {
         match error {
             Error::HttpClientError(SendError::Hyper(error)) => self.unreachable(error, secrets),
             Error::HttpClientError(error) => self.unreachable(error, secrets),
@@ -240,7 +245,7 @@ impl GoogleIssuer {
             Error::LowLevelError(_) | Error::UserError(_) | Error::StorageError(_) => {
                 self.failure(FailureKind::Permanent, &presentable(&connect::chain(error), secrets))
             }
-            // What these carry is less than what the endpoint said, or quotes its answer.
+            // What these carry is less than what the endpoint said, or quotes its response.
             Error::AuthError(_)
             | Error::JSONError(_)
             | Error::MissingAccessToken
@@ -249,7 +254,7 @@ impl GoogleIssuer {
     }
 
     /// The failure of an exchange that broke on the way.
-    fn unreachable(&self, error: &dyn std::error::Error, secrets: &[String]) -> Failure {
+    fn unreachable(&self, error: &dyn std::error::Error, secrets: &[String]) -> FetchFailure {
         // What hyper itself says ("client error (Connect)") tells a person nothing.
         let what = error.source().map_or_else(|| error.to_string(), connect::chain);
         let advice = match what.contains("certificate") {
@@ -260,19 +265,19 @@ impl GoogleIssuer {
         self.failure(FailureKind::Transient, &format!("{}: {what}{advice}", self.endpoint()))
     }
 
-    /// The failure that the last answer stands for.
-    fn refusal(&self, secrets: &[String]) -> Failure {
+    /// The failure that the last response stands for.
+    fn refusal(&self, secrets: &[String]) -> FetchFailure {
         let status = self.last_response.status();
         let said = self.last_response.said(secrets);
         self.answered(status, &said)
     }
 
-    /// The failure of an answer with status 200 that makes no sense.
-    fn unusable(&self, body: &[u8], secrets: &[String]) -> Failure {
+    /// The failure of a response with status 200 that makes no sense.
+    fn unusable_response(&self, body: &[u8], secrets: &[String]) -> FetchFailure {
         self.answered(Some(StatusCode::OK), &describe(body, secrets))
     }
 
-    fn answered(&self, status: Option<StatusCode>, said: &str) -> Failure {
+    fn answered(&self, status: Option<StatusCode>, said: &str) -> FetchFailure {
         let status_text = status.map(|status| format!(" {status}")).unwrap_or_default();
         let kind = match status.map(|status| status.as_u16()) {
             Some(400..=407 | 409..=428) => FailureKind::Permanent,
@@ -302,10 +307,10 @@ impl GoogleIssuer {
         if endpoint.is_empty() { "the token endpoint".to_owned() } else { endpoint }
     }
 
-    fn failure(&self, kind: FailureKind, reason: &str) -> Failure {
+    fn failure(&self, kind: FailureKind, reason: &str) -> FetchFailure {
         let error =
             CredentialsError { source_name: self.source.to_string(), reason: reason.to_owned() };
-        Failure { error, kind }
+        FetchFailure { error, kind }
     }
 }
 
@@ -313,32 +318,32 @@ impl GoogleIssuer {
 const NOT_ON_GOOGLE_CLOUD: &str = "; if this machine is not on Google Cloud, set \
     GOOGLE_APPLICATION_CREDENTIALS to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
 
-/// Returns whether a text can be the token of an `Authorization` header (RFC 6750, section 2.1).
-fn is_sendable(token: &str) -> bool {
+/// Whether a text can be the token in an `Authorization` header (RFC 6750, section 2.1).
+fn is_valid_header_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn permanent(error: CredentialsError) -> Failure {
-    Failure { error, kind: FailureKind::Permanent }
+fn permanent(error: CredentialsError) -> FetchFailure {
+    FetchFailure { error, kind: FailureKind::Permanent }
 }
 
 /// While a machine or a pod starts, its metadata server refuses for a few seconds.
-fn transient(failure: Failure) -> Failure {
-    Failure { kind: FailureKind::Transient, ..failure }
+fn transient(failure: FetchFailure) -> FetchFailure {
+    FetchFailure { kind: FailureKind::Transient, ..failure }
 }
 
-impl Issuer for GoogleIssuer {
-    async fn issue(&mut self) -> Result<Issued, Failure> {
+impl TokenFetcher for GoogleTokenFetcher {
+    async fn fetch(&mut self) -> Result<FetchedToken, FetchFailure> {
         self.last_response.forget();
-        let issued = match &self.source {
-            Source::File(path) => self.by_file(path).await,
-            Source::MetadataServer(host) => self.by_metadata_server(host).await,
+        let fetched = match &self.source {
+            Source::File(path) => self.fetch_with_file(path).await,
+            Source::MetadataServer(host) => self.fetch_from_metadata_server(host).await,
         };
         self.last_response.forget();
-        issued
+        fetched
     }
 
-    fn interrupted(&self, what: &str) -> Failure {
+    fn aborted(&self, what: &str) -> FetchFailure {
         let advice = self.advice();
         self.failure(FailureKind::Transient, &format!("{}: {what}{advice}", self.endpoint()))
     }
