@@ -746,7 +746,7 @@ mod tests {
         scope(|threads| {
             let waiting = threads.spawn(|| harness.token());
             harness.credentials.interrupt();
-            let interrupted = Err(error("none had come when it was no longer waited for"));
+            let interrupted = Err(error("interrupted while waiting for an access token"));
             assert_eq!(waiting.join().unwrap(), interrupted);
             assert_eq!(harness.token(), interrupted, "nobody waits later either");
         });
