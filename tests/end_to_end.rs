@@ -1,5 +1,5 @@
 //! The main job: a random file lies in the bucket, with the size and the checksum that the answer
-//! stated; in the project's own stand-in for Cloud Storage, and in one that others wrote.
+//! stated; in the project's own emulator of Cloud Storage, and in one that others wrote.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 

@@ -1,5 +1,5 @@
 //! Clients' own files, sent with curl as people send them: each lies in the bucket with the bytes
-//! that it has on the disk; in the project's own stand-in for Cloud Storage, and in one that others
+//! that it has on the disk; in the project's own emulator of Cloud Storage, and in one that others
 //! wrote.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]

@@ -216,15 +216,14 @@ impl Serve {
     /// that uses one.
     fn client(&self, openers: usize, metrics: &Arc<Metrics>) -> Result<Client, Failure> {
         let bucket = self.storage.client_bucket(self.workers.get() + openers)?;
-        let (sessions, crew) = (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
-        let (Some(sessions), Some(crew)) = (sessions, crew) else { return Ok(Client::new(bucket)) };
-        let prefix = self.storage.object_prefix.clone();
-        let ahead = SessionPoolConfig {
-            sessions,
-            threads: crew,
-            prefix,
-            content_type: CONTENT_TYPE.to_owned(),
+        let (sessions, threads) =
+            (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
+        let (Some(sessions), Some(threads)) = (sessions, threads) else {
+            return Ok(Client::new(bucket));
         };
+        let prefix = self.storage.object_prefix.clone();
+        let ahead =
+            SessionPoolConfig { sessions, threads, prefix, content_type: CONTENT_TYPE.to_owned() };
         Client::with_session_pool(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
             Failure::Runtime(format!("no threads for READY_SESSIONS (--ready-sessions): {error}"))
         })

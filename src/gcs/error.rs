@@ -34,7 +34,7 @@ pub struct UploadError {
     pub kind: ErrorKind,
     /// The attempted request, with method and URL (without query), and what happened.
     pub message: String,
-    /// What the operator can do about it, if known.
+    /// Advice for the operator, if there is any.
     pub hint: Option<String>,
     /// Status of the last response from Cloud Storage, if any.
     pub status: Option<u16>,

@@ -31,8 +31,8 @@ pub struct HttpConfig {
     pub connections: usize,
     /// Time to open a connection.
     pub connect_timeout: Duration,
-    /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
-    /// that begins while a response is awaited is noticed after twice this time at the latest.
+    /// Time for which nothing may move on a connection that should: bounds a stall, not a transfer.
+    /// A stall that begins while a response is awaited is noticed after at most twice this time.
     pub stall_timeout: Duration,
 }
 
@@ -46,7 +46,7 @@ impl HttpConfig {
 
 /// Time for which an idle connection is kept: Google's front ends keep theirs longer.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// How many bytes are read at a time. a response's header must fit in.
+/// Bytes of one read. The head of a response must fit.
 const INPUT_BUFFER: usize = 16 << 10;
 
 /// The transport that is used in production.

@@ -6,7 +6,7 @@
 //! `Content-Range`, the rest as `X-Goog-Meta-…` header fields
 //! (<https://docs.cloud.google.com/storage/docs/json_api/v1/parameters#xgoogmeta>).
 //!
-//! A crew of threads opens sessions behind those that are used, as many as uploads last_requested for and did
+//! A pool of threads opens sessions in place of those that are used, as many as uploads asked for and did
 //! not find, up to a number. What nobody has used for [`MAX_AGE`] is cancelled, and so is all that is
 //! left in the end. An upload waits for none of this: it takes a session that is at hand, or goes
 //! the ordinary way.
@@ -31,9 +31,9 @@ use super::session::Session;
 /// contains the time at which it was chosen, the identity that opened it may lose its permissions,
 /// and without uploads nothing should stay open for long.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-/// How long a request of the crew may take.
+/// Timeout of a request of the pool.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The stack of a thread of the crew, which does no more than one small request at a time. Only what
+/// Stack of a thread of the pool, which sends no more than one small request at a time. Only what
 /// is touched of it takes memory.
 const STACK_SIZE: usize = 256 << 10;
 
@@ -113,9 +113,9 @@ pub(super) struct SessionPool {
     config: SessionPoolConfig,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
-    /// For the crew: there may be something to do.
+    /// Signals the pool's threads that there may be a task.
     changed: Condvar,
-    /// For whoever waits for the crew's end.
+    /// Signals the end of the pool's threads.
     ended: Condvar,
 }
 
@@ -126,7 +126,7 @@ struct State {
     opening: usize,
     /// Number of sessions to hold: grows when an upload finds none, shrinks when one has expired.
     target: usize,
-    /// When an upload last_requested last.
+    /// Time at which an upload last asked for a session.
     last_requested: Option<Instant>,
     back_off: BackOff,
     /// No session is opened before: the last one could not be.
@@ -137,7 +137,7 @@ struct State {
     threads: usize,
 }
 
-/// What a thread of the crew does next.
+/// Next task of a thread of the pool.
 enum Task {
     Open,
     Cancel(Session, CancelReason),
@@ -212,7 +212,7 @@ impl State {
         self.idle.push_back(ready);
     }
 
-    /// Makes the whole crew rest for a while.
+    /// Makes all threads of the pool pause for a while.
     fn failed(&mut self, now: Instant, random: f64) {
         self.opening -= 1;
         // Of several that fail together, one counts.
@@ -229,7 +229,7 @@ impl SessionPool {
         Self { bucket, config, metrics, state, changed: Condvar::new(), ended: Condvar::new() }
     }
 
-    /// Starts the crew. It ends with [`close`](Self::close).
+    /// Starts the threads. They end with [`close`](Self::close).
     pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
         for number in 1..=self.config.threads.get() {
             let sessions = Arc::clone(self);
@@ -295,7 +295,7 @@ impl SessionPool {
         }
     }
 
-    /// Ends the crew without waiting for it, or for anything else.
+    /// Ends the threads without waiting for them.
     pub(super) fn abandon(&self) {
         self.lock().closing.get_or_insert(self.bucket.clock.now());
         self.changed.notify_all();
@@ -373,7 +373,7 @@ impl SessionPool {
     }
 }
 
-/// A thread of the crew, for as long as it is at work.
+/// Registration of a running thread of the pool.
 struct PoolThread<'a>(&'a SessionPool);
 
 impl PoolThread<'_> {

@@ -313,7 +313,8 @@ impl<'a, 'c> Upload<'a, 'c> {
         headers
     }
 
-    /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
+    /// Continues after the buffered bytes were sent and Cloud Storage has stored everything up to
+    /// `persisted`.
     fn continued(&mut self, session: Session, persisted: u64) -> Transition {
         let progress = persisted > self.persisted;
         self.record_persisted(persisted);
@@ -666,7 +667,7 @@ impl<'a, 'c> Upload<'a, 'c> {
         self.counter.observer.persisted(persisted);
     }
 
-    /// How much of the upload's time is left.
+    /// Returns the remaining time of the upload.
     fn remaining_time(&self) -> Duration {
         self.deadline.saturating_duration_since(self.bucket.clock.now())
     }

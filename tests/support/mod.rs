@@ -112,7 +112,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The project's own stand-in.
+    /// The project's own emulator.
     pub fn emulator() -> Self {
         let mut command = gcs_uploader();
         command.args(["emulator", "--listen", "127.0.0.1:0", "--bucket", "bucket"]);

@@ -1,4 +1,4 @@
-//! A stand-in for Cloud Storage with faults to order, and a client of it.
+//! An emulator of Cloud Storage with injected faults, and a client of it.
 
 use gcs_uploader::content::{Content as _, RandomContent, Seed};
 use gcs_uploader::emulator::{Action, Break, Config, Emulator, RequestKind, Rule, StoreKind};

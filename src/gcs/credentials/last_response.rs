@@ -13,9 +13,9 @@ use yup_oauth2::hyper::StatusCode;
 
 use crate::sync::LockExt as _;
 
-/// How much of a response is kept for an error's text, in bytes.
+/// Bytes of a response that are kept for an error's text.
 const MAX_RECORDED_BYTES: usize = 4 << 10;
-/// How much of a response an error's text shows, in characters.
+/// Characters of a response that an error's text shows.
 const MAX_SHOWN_CHARS: usize = 240;
 /// From how many characters on a word with letters and digits counts as a token.
 const MIN_TOKEN_LENGTH: usize = 24;
@@ -63,7 +63,7 @@ impl LastResponse {
         StatusCode::from_bytes(code).ok()
     }
 
-    /// What the last response's body says, as [`describe`] has it.
+    /// Returns the message of the last response's body, as [`describe`] formats it.
     pub(super) fn said(&self, secrets: &[String]) -> String {
         describe(&body(&self.record().bytes), secrets)
     }

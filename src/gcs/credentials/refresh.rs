@@ -33,12 +33,13 @@ use super::{AccessToken, CredentialsError, TokenSource};
 /// Times and intervals of the refresh.
 #[derive(Clone, Debug)]
 pub struct RefreshConfig {
-    /// How long one attempt to get a token may take, with every request that it needs.
+    /// Time for one attempt to get a token, including every request that it needs.
     pub attempt_timeout: Duration,
-    /// How long [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh) block at most, however
-    /// patient the caller is.
+    /// Maximum time for which [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh)
+    /// block, whatever the timeout of the caller.
     pub max_wait: Duration,
-    /// How long before its expiry a token is renewed; but never before three quarters of its life.
+    /// Time before its expiry at which a token is refreshed; but never before three quarters of its
+    /// life.
     ///
     /// The default, 225 s, is that of Google's own clients: a metadata server gives the same token
     /// until five minutes before its expiry, so that asking earlier gains nothing.
@@ -255,15 +256,15 @@ enum Phase {
 struct State {
     phase: Phase,
     cached: Option<CachedToken>,
-    /// What the last attempt came to, if it failed.
+    /// Error of the last attempt, if it failed.
     failure: Option<FetchFailure>,
-    /// How many attempts have failed since the last success.
+    /// Failed attempts since the last success.
     failures: u32,
     /// Time of the next attempt after a failure.
     retry_at: Option<Instant>,
     /// Attempts that have ended.
     attempts: u64,
-    /// When the last attempt ended that was made because a token was rejected.
+    /// Time at which the last attempt ended that was made because a token was rejected.
     last_forced_refresh: Option<Instant>,
     /// Nobody is to wait any more.
     interrupted: bool,

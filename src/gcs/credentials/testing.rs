@@ -138,7 +138,7 @@ impl Endpoint {
         format!("http://{}{path}", self.address())
     }
 
-    /// How many requests have come.
+    /// Returns how many requests have arrived.
     pub(crate) fn request_count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }

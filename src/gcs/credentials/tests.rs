@@ -284,7 +284,7 @@ mod refresh {
 mod failures_say_what_was_tried_and_answered {
     use super::*;
 
-    /// What comes of a key whose token endpoint answers so.
+    /// Returns the error for a key whose token endpoint responds like this.
     fn of_key(response: CannedResponse) -> String {
         let endpoint = Endpoint::start(move |_| response.clone());
         let folder = Folder::new();
@@ -293,7 +293,7 @@ mod failures_say_what_was_tried_and_answered {
         reason.replace(&endpoint.url(""), "ENDPOINT")
     }
 
-    /// What comes of a metadata server that answers so.
+    /// Returns the error for a metadata server that responds like this.
     fn of_metadata_server(response: CannedResponse) -> String {
         let endpoint = Endpoint::start(move |_| response.clone());
         let reason = reason(&with_metadata_server(&endpoint.address().to_string(), impatient()));

@@ -272,7 +272,7 @@ impl GoogleTokenFetcher {
         self.answered(status, &said)
     }
 
-    /// The failure of a response with status 200 that makes no sense.
+    /// Returns the failure of an invalid response with status 200.
     fn unusable_response(&self, body: &[u8], secrets: &[String]) -> FetchFailure {
         self.answered(Some(StatusCode::OK), &describe(body, secrets))
     }
@@ -318,7 +318,7 @@ impl GoogleTokenFetcher {
 const NOT_ON_GOOGLE_CLOUD: &str = "; if this machine is not on Google Cloud, set \
     GOOGLE_APPLICATION_CREDENTIALS to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
 
-/// Whether a text can be the token in an `Authorization` header (RFC 6750, section 2.1).
+/// Returns whether a text can be the token of an `Authorization` header (RFC 6750, section 2.1).
 fn is_valid_header_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -6,7 +6,7 @@ use crate::content::Content as _;
 
 const SIZE: u64 = 1 << 20;
 
-/// Sessions without a crew: the test does its work.
+/// Pool without threads: the test runs their tasks.
 struct PoolTest {
     bucket_script: ScriptedBucket,
     sessions: Arc<SessionPool>,
@@ -33,7 +33,7 @@ impl PoolTest {
         self.sessions.take(&metadata, SIZE)
     }
 
-    /// As long as there is something to do at this moment, a thread of the crew does it.
+    /// Runs the tasks of the pool that are due at this moment.
     fn run_tasks(&self) {
         loop {
             let now = self.sessions.bucket.clock.now();

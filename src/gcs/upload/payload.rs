@@ -71,7 +71,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Whether the bytes at hand end at `offset`, and the object does not, as far as is known.
+    /// Returns whether the buffered bytes end at `offset`, and the object, as far as is known, does
+    /// not.
     pub(super) fn needs_next_part_at(&self, offset: u64) -> bool {
         self.byte_range() == ByteRange { end: offset, total: None }
     }
@@ -142,7 +143,7 @@ pub(super) enum Fill {
     Full,
 }
 
-/// How much room a part has at first, in bytes. It doubles until it is a window.
+/// Initial size of the buffer of a part, in bytes. It doubles until it is a window.
 const INITIAL_BUFFER_SIZE: usize = 64 << 10;
 
 impl<'a> BufferedStream<'a> {

@@ -540,7 +540,7 @@ fn an_object_that_is_not_the_one_sent_and_may_not_be_deleted_is_told() {
     assert!(!error.absent && error.message.contains("may not"), "{error}");
 }
 
-// What some stand-ins do: finish whatever they have when they are asked for the status.
+// Some emulators finish the object with the bytes they have when its status is queried.
 #[test]
 fn an_object_that_a_status_query_finished_too_early_is_no_success() {
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));

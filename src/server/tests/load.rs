@@ -1,4 +1,4 @@
-//! A full queue and pipelines: the face stays awake.
+//! A full queue and pipelined requests: health checks are still answered at once.
 
 use serde_json::json;
 

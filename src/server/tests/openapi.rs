@@ -93,7 +93,7 @@ fn answer(server: &Running, method: &str, target: &str, version: &str, lines: &s
     let mut client = server.connect();
     client.send(&format!("{method} {target} {version}\r\n{lines}\r\n\r\n"));
     let head = client.head();
-    // Where the gate has refused, HEAD as well has the reason with it.
+    // A rejected HEAD request has the problem in its response, too.
     match method == "HEAD" && !head.says_close() {
         true => (head.status, None),
         false => outcome(&client.with_body(head)),
