@@ -376,7 +376,7 @@ fn a_signal_ends_the_wait_for_standard_input_and_leaves_no_object() {
     process.signal("INT");
     let (status, said) = process.wait();
     assert_eq!(status, Some(130), "{said:?}");
-    assert!(said.iter().any(|line| line.contains("told to stop")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("the process is stopping")), "{said:?}");
     assert!(store.names().is_empty());
     drop(writer);
 }
