@@ -45,7 +45,7 @@ fn invalid_variable_is_named_with_its_valid_values() {
         ("LOG_FORMAT", "xml", "json"),
         ("METRICS_ADDR", "9090", "invalid socket address"),
         ("API_TOKENS_FILE", "", "must not be empty"),
-        ("STORAGE_EMULATOR_HOST", "http://h/path", "write http://HOST:PORT"),
+        ("STORAGE_EMULATOR_HOST", "http://h/path", "use http://HOST:PORT"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json", "the file cannot be read"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/dev/null", "is not a file"),
         ("GCE_METADATA_HOST", "http://metadata", "HOST or HOST:PORT"),
