@@ -1,4 +1,4 @@
-# Everything a person does here. `make help` lists it.
+# The development commands. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -12,6 +12,9 @@ VENV := .venv
 BENCH_VENV := benches/.venv
 PYTHON := $(VENV)/bin/python
 PYTEST = $(PYTHON) -m pytest -q
+# For tests that can run in parallel: one process per processor. Tests that share an expensive fixture
+# are marked with `xdist_group` and stay in one process.
+PYTEST_PARALLEL = -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 export GCS_UPLOADER_BIN ?= $(CURDIR)/target/debug/gcs-uploader
 
 .PHONY: help
@@ -23,7 +26,7 @@ help: ## Show this list
 ##@ Use
 
 .PHONY: run
-run: ## Build and serve on http://localhost:4545 with the embedded stand-in for Cloud Storage
+run: ## Build and serve on http://localhost:4545 with the embedded emulator of Cloud Storage
 	cargo run --locked -- serve --emulator
 
 .PHONY: upload-file
@@ -42,32 +45,32 @@ endif
 build: ## Build the release binary, target/release/gcs-uploader
 	cargo build --locked --release
 
-##@ Prove
+##@ Test
 
 .PHONY: test
-test: test-rust test-page test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run everything that proves the project
+test: test-rust test-page test-clients test-api test-readme test-docs test-terraform test-deploy test-workflows ## Run all tests
 
-# What chance decides in a property test is decided alike each time: a commit passes, or it does not.
-# `make soak` draws anew.
+# A fixed seed, so that the property tests of a commit have the same result every time. `make soak` uses
+# new seeds.
 .PHONY: test-rust
 test-rust: export PROPTEST_RNG_SEED ?= 20260101
 test-rust: $(VENV) ## Run the unit, property and end-to-end tests of the binary
 	FAKE_GCS_SERVER="$$($(PYTHON) tests/tools/fake_gcs_server.py)" cargo test --locked
 
 .PHONY: test-clients
-test-clients: $(VENV) build-debug ## Hold the stand-in to Google's own client, the files to archivers, the benchmark to its figures
-	$(PYTEST) tests/google_client tests/content tests/bench
+test-clients: $(VENV) build-debug ## Test the emulator with Google's own client, the random files with archivers, the benchmark's report
+	$(PYTEST) $(PYTEST_PARALLEL) tests/google_client tests/content tests/bench
 
 .PHONY: test-readme
 test-readme: $(VENV) ## Run the README's commands as written
 	$(PYTEST) tests/readme
 
 .PHONY: test-api
-test-api: $(VENV) build-debug ## Ask the server by its own description, and hold its answers to it
+test-api: $(VENV) build-debug ## Test the server against its own OpenAPI description
 	$(PYTEST) tests/api
 
 .PHONY: test-docs
-test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its links; completions, manual, spelling
+test-docs: $(VENV) build-debug ## Run the documentation's commands, follow its links; test completions, manual and spelling
 	$(PYTEST) tests/docs tests/shell
 
 .PHONY: test-page
@@ -79,13 +82,13 @@ screenshots: build-debug ## Take the pictures of the page that the documentation
 	@tests/page/run node screenshots.mjs
 
 .PHONY: soak
-soak: ## Make 100,000 uploads under random faults, and run the property tests anew (MODEL_SEED=… MODEL_UPLOADS=…)
+soak: ## Make 100,000 uploads under random faults, and the property tests with new seeds (MODEL_SEED=… MODEL_UPLOADS=…)
 	cargo test --locked --release --lib
 	MODEL_SEED="$${MODEL_SEED:-$$RANDOM$$RANDOM}" MODEL_UPLOADS="$${MODEL_UPLOADS:-100000}" \
 	  cargo test --locked --release --test model -- --nocapture
 
 .PHONY: bench-recovery
-bench-recovery: build ## Measure what faults cost: bytes sent over the object's size, peak memory
+bench-recovery: build ## Measure the cost of faults: bytes sent relative to the object's size, peak memory
 	GCS_UPLOADER_BIN=$(CURDIR)/target/release/gcs-uploader python3 benches/recovery.py
 
 .PHONY: bench
@@ -95,11 +98,11 @@ bench: build $(BENCH_VENV) ## Measure against peers, for docs/performance.md (QU
 	  .venv/bin/python -m compare $(if $(QUICK),--rounds 2 --seconds 2 --gib 1) $(BENCH_OPTIONS)
 
 .PHONY: bench-micro
-bench-micro: ## Measure generator, checksum and session overhead by themselves
+bench-micro: ## Measure the generator, the checksum and the session overhead separately
 	cargo bench --manifest-path benches/micro/Cargo.toml
 
-# With the tests' targets, so that crates have the features that `cargo test` gave them, and are not
-# compiled again.
+# With --all-targets, so that crates have the same features as for `cargo test`, and are not compiled
+# twice.
 .PHONY: build-debug
 build-debug:
 	cargo build --locked --all-targets
@@ -127,7 +130,7 @@ $(BENCH_VENV): benches/requirements.txt
 	$(BENCH_VENV)/bin/pip install --quiet --requirement benches/requirements.txt
 	@touch $(BENCH_VENV)
 
-# The manifests' tests use the environment and the binary of the others.
+# The tests of the manifests need the virtual environment and the debug binary.
 test-deploy: $(VENV) build-debug
 
 include deploy.mk

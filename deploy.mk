@@ -105,4 +105,4 @@ golden: ## Write the golden rendering of every overlay anew, for a review to see
 
 .PHONY: test-deploy
 test-deploy: ## Test the image, the manifests and these targets
-	$(PYTEST) tests/deploy
+	$(PYTEST) $(PYTEST_PARALLEL) tests/deploy

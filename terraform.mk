@@ -25,9 +25,9 @@ terraform-docs: ## Write the tables of inputs and outputs in terraform/README.md
 	$(TERRAFORM_PYTHON) terraform/bin/tables
 
 .PHONY: test-terraform
-test-terraform: $(VENV) ## Prove the Terraform configuration: its own tests, apply, overlays, isolation, checkov
-	$(TERRAFORM_PYTHON) -m pytest -q tests/terraform
+test-terraform: $(VENV) ## Test the Terraform configuration: its own tests, apply, overlays, isolation, checkov
+	$(TERRAFORM_PYTHON) -m pytest -q $(PYTEST_PARALLEL) tests/terraform
 
 .PHONY: terraform-thousand
-terraform-thousand: $(VENV) ## Plan, apply and build a thousand customers with stand-in providers, and print what it took
+terraform-thousand: $(VENV) ## Plan, apply and build a thousand customers with stub providers, and print the time and memory
 	CUSTOMERS=1000 $(TERRAFORM_PYTHON) -m pytest -q tests/terraform/test_many_customers.py

@@ -1,6 +1,6 @@
 """What faults cost: bytes sent over the object's size, and peak memory, with and without them.
 
-Runs the release binary's `upload` against its own stand-in for Cloud Storage, which persists in
+Runs the release binary's `upload` against its own emulator, which persists in
 steps of 256 KiB and, where faults are asked for, resets the connection every 32 MiB on average:
 with random files, which can be had again from any offset, and with standard input, of which a window
 is kept.

@@ -12,7 +12,7 @@ pub mod emulator;
 pub mod gcs;
 mod http;
 #[cfg(test)]
-mod nearly_good;
+mod near_miss;
 mod redact;
 pub mod server;
 mod sync;

@@ -1,30 +1,30 @@
-//! Removes access tokens of this server from text.
+//! Masking of this server's tokens in text.
 
 use std::borrow::Cow;
 
-/// What every token of ours begins with, so that people and scanners know one when they see it.
-pub(crate) const MARK: &str = "gcsu_";
+/// Prefix of every token, by which people and secret scanners recognize one.
+pub(crate) const PREFIX: &str = "gcsu_";
 
-/// The text with every token of ours left out: some clients put it where it does not belong, into
-/// a query or a header of another purpose, from where it would come into a log line or an answer.
+/// Masks every token in a text. Some clients send it where it does not belong, in a query or another
+/// header, from where it would get into a log line or a response.
 pub(crate) fn without_tokens(text: &str) -> Cow<'_, str> {
-    if !text.contains(MARK) {
+    if !text.contains(PREFIX) {
         return Cow::Borrowed(text);
     }
-    let (first, rest) = text.split_once(MARK).unwrap_or((text, ""));
+    let (first, rest) = text.split_once(PREFIX).unwrap_or((text, ""));
     let mut out = first.to_owned();
-    for after in rest.split(MARK) {
+    for after in rest.split(PREFIX) {
         let ends = |c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c));
-        out.push_str(MARK);
+        out.push_str(PREFIX);
         out.push('…');
         out.push_str(after.find(ends).map_or("", |end| &after[end..]));
     }
     Cow::Owned(out)
 }
 
-/// Whether there may be a token of ours in it.
-pub(crate) fn has_token(text: &[u8]) -> bool {
-    text.windows(MARK.len()).any(|part| part == MARK.as_bytes())
+/// Returns whether a text may contain a token.
+pub(crate) fn contains_token(text: &[u8]) -> bool {
+    text.windows(PREFIX.len()).any(|part| part == PREFIX.as_bytes())
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_left_out_wherever_they_stand() {
+    fn tokens_are_masked_wherever_they_occur() {
         let token = "gcsu_abc-DEF_123";
         for (text, shown) in [
             (format!("/a?token={token}&x=1"), "/a?token=gcsu_…&x=1"),

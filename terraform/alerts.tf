@@ -1,4 +1,4 @@
-# What the customers' alerts have in common: who is told, and the count of failed uploads.
+# Shared parts of the customers' alerts: notification channels, and the metric of failed uploads.
 
 locals {
   notification_channels = [for email in var.alert_emails : google_monitoring_notification_channel.email[email].name]
@@ -20,7 +20,7 @@ resource "google_monitoring_notification_channel" "email" {
 }
 
 # One metric for all customers: its series carry the namespace, and a project has room for 500
-# such metrics. 503 is not counted: it is the server's word that it is busy, and clients retry it.
+# such metrics. 503 is not counted: it means that the server is busy, and clients retry it.
 resource "google_logging_metric" "failed_uploads" {
   count = local.has_alerts ? 1 : 0
 

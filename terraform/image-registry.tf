@@ -1,4 +1,4 @@
-# Where the image is kept, and how GitHub's workflows push it without a key. Once, not per customer.
+# The registry of the image, and how GitHub's workflows push to it without a key. Once, not per customer.
 
 locals {
   image_registry = var.image_registry == null ? {} : { this = var.image_registry }
@@ -64,7 +64,7 @@ resource "google_iam_workload_identity_pool_provider" "github" {
     "attribute.repository_id" = "assertion.repository_id"
     "attribute.ref"           = "assertion.ref"
   }
-  # Anybody on GitHub gets a token from this issuer: who may use it here is said by this line alone.
+  # Anybody on GitHub can get a token from this issuer: only this condition restricts who may use it.
   attribute_condition = "assertion.repository == '${each.value.github_repository}' && assertion.repository_id == '${each.value.github_repository_id}' && (${join(" || ", local.pushing_ref_conditions)})"
 
   oidc {

@@ -1,10 +1,10 @@
-# The root: what all customers share, and then one module call for each of them.
+# The root module: resources that all customers share, and one module call for each customer.
 #
 # It configures no provider, so that it can also be used as a module (see examples/): the
 # credentials are the application-default ones, and every resource names its project.
 
 locals {
-  # The name of the ServiceAccount in k8s/; every namespace has one of it.
+  # The name of the ServiceAccount in k8s/; every namespace has one.
   kubernetes_service_account = "gcs-uploader"
 
   kustomize_dir = "${path.module}/../kustomize"
@@ -43,7 +43,7 @@ resource "google_project_service" "needed" {
   disable_on_destroy = false
 }
 
-# These lookups wait for nothing: a lookup that waits for a resource is unknown in every plan in
+# These lookups have no dependencies: a lookup that waits for a resource is unknown in every plan in
 # which that resource changes, and would then show changes to customers who have none.
 data "google_project" "cluster" {
   count = local.uses_workload_identity && var.cluster_project_number == null ? 1 : 0
@@ -65,7 +65,7 @@ data "google_storage_project_service_account" "storage" {
 
 # ---------------------------------------------------------------- the role
 
-# An instance that is broken into can add objects and read those whose names it knows. It can
+# A compromised instance can add objects and read those whose names it knows. It can
 # neither list, nor overwrite, nor delete: an overwrite needs storage.objects.delete.
 resource "google_project_iam_custom_role" "uploader" {
   project     = var.project_id

@@ -1,5 +1,5 @@
 output "customers" {
-  description = "What was made for each customer: bucket, namespace, host, Google service account (null where there is none), who may write to the bucket, and the generated files."
+  description = "The resources of each customer: bucket, namespace, host, Google service account (null if there is none), the identities that may write to the bucket, and the generated files."
   value = {
     for name, customer in module.customer : name => {
       bucket                = customer.bucket
@@ -19,22 +19,22 @@ output "customers" {
 
   precondition {
     condition     = length(local.shared_namespaces) == 0
-    error_message = "Customers would share a namespace: ${join("; ", local.shared_namespaces)}. Write a namespace of its own for each, or leave it out."
+    error_message = "Customers would share a namespace: ${join("; ", local.shared_namespaces)}. Set a different namespace for each, or omit it."
   }
 
   precondition {
     condition     = length(local.shared_buckets) == 0
-    error_message = "Customers would share a bucket: ${join("; ", local.shared_buckets)}. Write a bucket_name of its own for each, or leave it out."
+    error_message = "Customers would share a bucket: ${join("; ", local.shared_buckets)}. Set a different bucket_name for each, or omit it."
   }
 
   precondition {
     condition     = length(local.shared_hosts) == 0
-    error_message = "Customers would be reached under one host name: ${join("; ", local.shared_hosts)}. Write a host of its own for each, or leave it out."
+    error_message = "Customers would share a host name: ${join("; ", local.shared_hosts)}. Set a different host for each, or omit it."
   }
 
   precondition {
     condition     = length(local.unknown_fields) == 0
-    error_message = "There is no such field: ${join(", ", local.unknown_fields)}. The fields of a customer are listed in README.md under `customers`; look for a slip of the pen."
+    error_message = "Unknown field: ${join(", ", local.unknown_fields)}. Check the spelling; README.md lists the fields of a customer under `customers`."
   }
 }
 
@@ -47,7 +47,7 @@ output "role" {
 }
 
 output "cluster_project" {
-  description = "The id and number of the project that the GKE cluster is in; the number is null where no customer uses workload identity."
+  description = "The id and number of the project that the GKE cluster is in; the number is null if no customer uses workload identity."
   value = {
     id     = local.cluster_project_id
     number = var.cluster_project_number != null ? var.cluster_project_number : one(data.google_project.cluster[*].number)
@@ -55,7 +55,7 @@ output "cluster_project" {
 }
 
 output "image_registry" {
-  description = "For the workflow that pushes: the repository's address and the workload identity provider's full name. Null where there is no registry."
+  description = "For the workflow that pushes: the repository's address and the workload identity provider's full name. Null if there is no registry."
   value = one([
     for key, repository in google_artifact_registry_repository.images : {
       address                    = "${repository.location}-docker.pkg.dev/${var.project_id}/${repository.repository_id}"

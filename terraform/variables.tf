@@ -32,7 +32,7 @@ variable "cluster_project_number" {
 }
 
 variable "customers" {
-  description = "The customers, by name. Every field may be left out; what each means and takes is in modules/customer/README.md, under the same name."
+  description = "The customers, by name. Every field may be left out; meanings and valid values are in modules/customer/README.md, under the same name."
   type = map(object({
     # the bucket
     bucket_name                  = optional(string)
@@ -76,7 +76,7 @@ variable "customers" {
     }), {})
     components = optional(list(string), ["ingress-nginx"])
 
-    # what tells a person
+    # alerts
     failed_upload_alert = optional(object({
       count          = optional(number, 5)
       within_minutes = optional(number, 10)
@@ -86,8 +86,8 @@ variable "customers" {
   nullable = false
   default  = {}
 
-  # What concerns one customer alone is validated in modules/customer, and what two must not share
-  # in distinct.tf.
+  # Fields of a single customer are validated in modules/customer, and values that must be unique
+  # in uniqueness_checks.tf.
 
   validation {
     condition     = var.billing_account != null || alltrue([for customer in var.customers : customer.monthly_budget == null])
@@ -96,7 +96,7 @@ variable "customers" {
 }
 
 variable "name_prefix" {
-  description = "What the names of the buckets and the service accounts begin with."
+  description = "Prefix of the names of the buckets and the service accounts."
   type        = string
   nullable    = false
   default     = "gcs-uploader"
@@ -120,7 +120,7 @@ variable "role_id" {
 }
 
 variable "labels" {
-  description = "Labels for every bucket, beside those in a customer's entry."
+  description = "Labels for every bucket in addition to those in a customer's entry."
   type        = map(string)
   nullable    = false
   default     = {}
@@ -135,7 +135,7 @@ variable "labels" {
 }
 
 variable "access_log_bucket" {
-  description = "An existing bucket that takes the buckets' usage logs, a folder for each customer. Null: none; Cloud Audit Logs are the better source."
+  description = "An existing bucket for the buckets' usage logs, a folder for each customer. Null: none; Cloud Audit Logs are the better source."
   type        = string
   default     = null
 
@@ -158,7 +158,7 @@ variable "ingress_domain" {
 }
 
 variable "alert_emails" {
-  description = "The e-mail addresses that are told of failed uploads and of budgets."
+  description = "The e-mail addresses that are notified of failed uploads and of budgets."
   type        = list(string)
   nullable    = false
   default     = []
@@ -172,7 +172,7 @@ variable "alert_emails" {
 }
 
 variable "billing_account" {
-  description = "The billing account that pays for `project_id`. Needed for `monthly_budget`."
+  description = "The billing account that pays for `project_id`. Required for `monthly_budget`."
   type        = string
   default     = null
 
@@ -190,7 +190,7 @@ variable "budget_currency" {
 
   validation {
     condition     = can(regex("^[A-Z]{3}$", var.budget_currency))
-    error_message = "budget_currency is \"${var.budget_currency}\": write the three letters of ISO 4217, such as \"EUR\"; it has to be the billing account's own."
+    error_message = "budget_currency is \"${var.budget_currency}\": write the three letters of ISO 4217, such as \"EUR\"; it must be the currency of the billing account."
   }
 }
 
@@ -237,7 +237,7 @@ variable "image_registry" {
       alltrue([for reader in var.image_registry.readers : can(regex("^(serviceAccount|user|group|principal|principalSet):[^\\s]+$", reader))]),
       false
     )
-    error_message = "image_registry.readers are principals with their kind in front, such as \"serviceAccount:nodes@uploads-prod.iam.gserviceaccount.com\"; allUsers is none of them."
+    error_message = "image_registry.readers are principals with their kind in front, such as \"serviceAccount:nodes@uploads-prod.iam.gserviceaccount.com\"; allUsers is not allowed."
   }
 }
 

@@ -12,7 +12,7 @@ terraform {
       source  = "hashicorp/local"
       version = ">= 2.5.0, < 3.0.0"
     }
-    # Built into Terraform; unknown-fields.tf reads the *.tfvars files with its decode_tfvars.
+    # Built into Terraform; input_validation.tf reads the *.tfvars files with its decode_tfvars.
     terraform = {
       source = "terraform.io/builtin/terraform"
     }

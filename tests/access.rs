@@ -285,13 +285,13 @@ fn a_secret_that_kubernetes_replaces_counts_without_a_restart() {
 }
 
 #[test]
-fn a_file_that_makes_no_sense_is_named_with_its_line_before_anything_listens() {
+fn invalid_token_file_is_reported_with_its_line_before_the_server_listens() {
     let good = token("ci");
     let tokens = Tokens::of(&[&good.line, "", &good.secret]);
     for (path, expected) in [
-        (tokens.path(), "line 3: holds a token itself"),
+        (tokens.path(), "line 3: contains a token itself"),
         ("/nonexistent/tokens", "cannot be read"),
-        ("/dev/null", "is no file"),
+        ("/dev/null", "is not a regular file"),
     ] {
         let output = gcs_uploader()
             .args(["serve", "--listen", "127.0.0.1:0", "--bucket", "bucket"])
@@ -321,7 +321,7 @@ fn without_tokens_it_serves_everybody_and_warns_once() {
 
 /// Where the metrics of this server are.
 fn metrics_address(process: &mut Process) -> String {
-    let line = process.line_with("metrics are at http://");
+    let line = process.line_with("serving metrics on http://");
     let (_, rest) = line.split_once("http://").unwrap();
     rest.split_once("/metrics").unwrap().0.to_owned()
 }
@@ -336,7 +336,7 @@ fn ask(address: &str, request: &[u8]) -> String {
 }
 
 #[test]
-fn metrics_can_have_an_address_of_their_own() {
+fn metrics_listener_has_metrics_health_and_readiness_only() {
     let store = Store::emulator();
     let mut server = Server::start(&store, &["--metrics-listen", "127.0.0.1:0"]);
     let address = metrics_address(&mut server.process);
@@ -344,7 +344,8 @@ fn metrics_can_have_an_address_of_their_own() {
 
     let missing = server.get("/metrics");
     assert_eq!(missing.status, 404);
-    assert!(!missing.json()["detail"].as_str().unwrap().contains("there is /metrics"));
+    let detail = missing.json()["detail"].as_str().unwrap().to_owned();
+    assert!(!detail.split("Paths: ").nth(1).unwrap().contains("/metrics"), "{detail}");
     let get =
         |path: &str| Answer::of(http().get(format!("http://{address}{path}")).call().unwrap());
     let page = get("/metrics");
@@ -353,11 +354,17 @@ fn metrics_can_have_an_address_of_their_own() {
     assert!(
         String::from_utf8(page.body).unwrap().contains("gcs_uploader_stored_bytes_total 1000\n")
     );
-    for path in ["/api/health", "/api/upload-random", "/"] {
+    for path in ["/api/health", "/api/ready"] {
+        assert_eq!(get(path).status, 200, "{path}");
+    }
+    for path in ["/api/upload-random", "/api/uploads", "/api/openapi.json", "/"] {
         assert_eq!(get(path).status, 404, "{path}");
     }
-    assert!(ask(&address, b"POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
-    let head = ask(&address, b"HEAD /metrics HTTP/1.1\r\n\r\n");
+    assert!(
+        ask(&address, b"POST /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 405 ")
+    );
+    let head = ask(&address, b"HEAD /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
 
     server.process.signal("TERM");
@@ -365,7 +372,7 @@ fn metrics_can_have_an_address_of_their_own() {
 }
 
 #[test]
-fn no_client_keeps_the_metrics_from_others_for_long() {
+fn slow_clients_do_not_keep_metrics_from_others() {
     let store = Store::emulator();
     let mut server = Server::start(&store, &["--metrics-listen", "127.0.0.1:0"]);
     let address = metrics_address(&mut server.process);
@@ -376,7 +383,10 @@ fn no_client_keeps_the_metrics_from_others_for_long() {
     gone.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
     drop(gone);
     assert!(ask(&address, b"\x16\x03\x01\x02\r\n\r\n").starts_with("HTTP/1.1 400 "));
-    assert!(ask(&address, b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n").contains("# EOF"));
+    assert!(
+        ask(&address, b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            .contains("# EOF")
+    );
     drop((silent, slow));
 }
 

@@ -1,4 +1,4 @@
-//! What the process may use at most, and that it goes on when it has come to that.
+//! Bounds of threads, descriptors and memory, and service at those bounds.
 
 #![cfg(all(feature = "emulator", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::raw::{self, Raw, descriptors_of, is_healthy, request, say, status_of};
 use support::{Server, Store};
 
-/// A server that may have so many descriptors.
+/// Starts a server with a limit of descriptors.
 fn with_descriptors(store: &Store, limit: u32, settings: &[&str]) -> Server {
     let mut command = Command::new("sh");
     command.env_clear().args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
@@ -24,8 +24,8 @@ fn with_descriptors(store: &Store, limit: u32, settings: &[&str]) -> Server {
     Server::from(command)
 }
 
-/// Connections that send nothing.
-fn crowd(server: &Server, count: usize) -> Vec<Raw> {
+/// Opens connections that send nothing.
+fn silent_connections(server: &Server, count: usize) -> Vec<Raw> {
     (0..count).map(|_| Raw::connect(&server.url)).collect()
 }
 
@@ -36,18 +36,18 @@ fn metric(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn with_few_descriptors_it_takes_fewer_connections_and_says_so() {
+fn server_with_few_descriptors_limits_its_connections_and_logs_it() {
     let store = Store::emulator();
     let server = with_descriptors(&store, 160, &["--workers", "2", "--queue-depth", "2"]);
     let maximum = metric(&server, "gcs_uploader_connections_maximum");
-    assert!((8..60).contains(&maximum), "{maximum}");
-    let _crowd = crowd(&server, 300);
+    assert!((8..160).contains(&maximum), "{maximum}");
+    let _silent = silent_connections(&server, 300);
     assert!(is_healthy(&server.url));
     assert!(raw::upload(&server.url).is_some());
     assert_eq!(
         metric(&server, "gcs_uploader_accept_failures_total"),
         0,
-        "there is always one left"
+        "a descriptor is always left"
     );
     server.process.signal("TERM");
     let (status, lines) = server.process.wait();
@@ -56,7 +56,7 @@ fn with_few_descriptors_it_takes_fewer_connections_and_says_so() {
 }
 
 #[test]
-fn without_any_descriptor_left_it_makes_room_and_goes_on() {
+fn server_without_descriptors_evicts_connections_and_recovers() {
     let store = Store::emulator();
     let mut server = Server::start(&store, &["--workers", "2", "--queue-depth", "2"]);
     assert!(raw::upload(&server.url).is_some());
@@ -64,10 +64,10 @@ fn without_any_descriptor_left_it_makes_room_and_goes_on() {
     let few = u64::try_from(descriptors_of(&server.process) + 6).unwrap();
     let maximum = getrlimit(Resource::Nofile).maximum;
     let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(few), maximum }).unwrap();
-    let crowd = crowd(&server, 40);
-    server.process.line_with("connections cannot be accepted");
-    raw::wait_until("there is room for others", || is_healthy(&server.url));
-    drop(crowd);
+    let silent = silent_connections(&server, 40);
+    server.process.line_with("accept failed");
+    raw::wait_until("other connections are accepted", || is_healthy(&server.url));
+    drop(silent);
     prlimit(pid, Resource::Nofile, before).unwrap();
     assert!(is_healthy(&server.url));
     assert!(raw::upload(&server.url).is_some());
@@ -76,7 +76,7 @@ fn without_any_descriptor_left_it_makes_room_and_goes_on() {
 }
 
 #[test]
-fn when_all_places_are_taken_who_asks_for_health_on_a_kept_connection_is_answered() {
+fn health_check_on_a_kept_connection_is_answered_at_the_connection_limit() {
     let store = Store::emulator();
     let server = Server::start(&store, &["--max-connections", "16"]);
     let mut kept = Raw::connect(&server.url);
@@ -86,39 +86,51 @@ fn when_all_places_are_taken_who_asks_for_health_on_a_kept_connection_is_answere
     };
     ask();
     for _ in 0..10 {
-        let _crowd = crowd(&server, 60);
+        let _silent = silent_connections(&server, 60);
         for _ in 0..5 {
             ask();
             thread::sleep(Duration::from_millis(20));
         }
     }
     ask();
-    assert!(is_healthy(&server.url), "and who comes anew has a place within a second");
+    assert!(is_healthy(&server.url), "a new connection is accepted within a second");
     let full = r#"gcs_uploader_connections_cut_total{reason="full"}"#;
-    raw::wait_until("some were turned away", || metric(&server, full) > 0);
+    raw::wait_until("some connections were rejected", || metric(&server, full) > 0);
 }
 
 #[test]
-fn after_a_storm_threads_and_descriptors_are_as_before() {
+fn idle_server_has_few_threads_and_descriptors() {
+    const WORKERS: u64 = 32;
+    let store = Store::emulator();
+    let server = Server::start(&store, &[]);
+    assert_eq!(server.get("/api/health").status, 200);
+    raw::wait_until("the connection is closed", || {
+        metric(&server, "gcs_uploader_connections") <= 1
+    });
+    let threads = status_of(&server.process, "Threads");
+    let descriptors = descriptors_of(&server.process);
+    say(&format!("{threads} threads, {descriptors} descriptors at rest"));
+    assert!((WORKERS..=WORKERS + 12).contains(&threads), "{threads} threads");
+    assert!(descriptors <= 40, "{descriptors} descriptors");
+}
+
+#[test]
+fn threads_and_descriptors_return_to_their_numbers_after_a_storm() {
     raw::allow_many_descriptors();
     let store = Store::emulator();
     let server = Server::start(&store, &[]);
     assert!(raw::upload(&server.url).is_some());
-    // Those that take requests from the second library are the last that it starts.
-    raw::wait_until("it has all its threads", || raw::threads_named(&server.process, "front") == 2);
-    // One for each worker, and one for each of the 128 + 32 + 16 requests that may be inside.
-    raw::wait_until("it has all its threads", || status_of(&server.process, "Threads") >= 32 + 176);
     let threads = status_of(&server.process, "Threads");
     let descriptors = descriptors_of(&server.process);
     for _ in 0..3 {
-        let mut crowd = crowd(&server, 400);
-        for (number, raw) in crowd.iter_mut().enumerate() {
+        let mut silent = silent_connections(&server, 400);
+        for (number, raw) in silent.iter_mut().enumerate() {
             let text = request(["GET /api/health", "GET /metrics", "X"][number % 3]);
             raw.send(&text[..text.len() - number % 4]).unwrap();
         }
     }
     raw::wait_until("threads and descriptors are as before", || {
-        // Whoever looks may take one of each, and so may what the storm has set in motion at last.
+        // The test itself uses a connection, and the storm may have opened one to the store.
         status_of(&server.process, "Threads") <= threads + 4
             && descriptors_of(&server.process) <= descriptors + 4
     });
@@ -128,7 +140,7 @@ fn after_a_storm_threads_and_descriptors_are_as_before() {
 }
 
 #[test]
-fn it_is_healthy_soon_after_its_start() {
+fn server_is_healthy_soon_after_its_start() {
     let store = Store::emulator();
     let began = Instant::now();
     let server = Server::start(&store, &[]);

@@ -18,12 +18,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use gcs_uploader::gcs::credentials::{GoogleCredentials, Settings, Timing, TokenSource, find};
+use gcs_uploader::gcs::credentials::{
+    GoogleCredentials, RefreshConfig, Settings, TokenSource, discover,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
-use testing::{Endpoint, Folder, SECRET, generated_answer, token_answer};
+use testing::{Endpoint, Folder, SECRET, generated_token_response, token_response};
 
 /// The variable by which a test knows that it is the process that it started: the settings.
 const CASE: &str = "CREDENTIALS_NETWORK_CASE";
@@ -54,15 +56,20 @@ fn tried() -> bool {
     let Ok(settings) = env::var(CASE) else { return false };
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let text = |name: &str| settings[name].as_str();
-    let found = find(&Settings {
+    let found = discover(&Settings {
         credentials_file: text("file").map(Into::into),
         metadata_host: text("metadata").map(str::to_owned),
         proxy: text("proxy").map(|proxy| ureq::Proxy::new(proxy).unwrap()),
         ..Settings::default()
     });
-    let patience = Duration::from_secs(20);
+    let max_wait = Duration::from_secs(20);
     let long = Duration::from_secs(60);
-    let timing = Timing { patience, first_pause: long, longest_pause: long, ..Timing::default() };
+    let timing = RefreshConfig {
+        max_wait,
+        initial_backoff: long,
+        max_backoff: long,
+        ..RefreshConfig::default()
+    };
     let credentials = GoogleCredentials::start(&found.unwrap(), timing).unwrap();
     let result = loop {
         match credentials.status() {
@@ -163,7 +170,7 @@ fn give_token(mut peer: impl Read + Write) -> std::io::Result<()> {
         assert!(read > 0, "the request ended early");
         request.extend_from_slice(&part[..read]);
     }
-    let token = token_answer("user", 3600).body;
+    let token = token_response("user", 3600).body;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", token.len());
     peer.write_all(head.as_bytes())?;
     peer.write_all(&token)?;
@@ -222,7 +229,7 @@ fn a_user_acts_as_a_service_account() {
     let (proxy, folder) = (InspectingProxy::start(), Folder::new());
     let endpoint = Endpoint::start(|asked| {
         assert_eq!(asked.header("Authorization"), Some("Bearer user"));
-        generated_answer("impersonated")
+        generated_token_response("impersonated")
     });
     let user: Value = serde_json::from_str(&testing::authorized_user()).unwrap();
     let impersonated = json!({
@@ -242,7 +249,7 @@ fn the_metadata_server_needs_no_certificates_and_no_proxy() {
     if tried() {
         return;
     }
-    let endpoint = Endpoint::start(|_| token_answer("machine", 3600));
+    let endpoint = Endpoint::start(|_| token_response("machine", 3600));
     let settings = json!({
         "metadata": endpoint.address().to_string(), "proxy": "http://127.0.0.1:1",
     });

@@ -11,10 +11,12 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use gcs_uploader::gcs::credentials::{GoogleCredentials, Settings, Timing, TokenSource, find};
+use gcs_uploader::gcs::credentials::{
+    GoogleCredentials, RefreshConfig, Settings, TokenSource, discover,
+};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
-use testing::{Answer, Endpoint, Folder, SECRET, generated_answer, token_answer};
+use testing::{CannedResponse, Endpoint, Folder, SECRET, generated_token_response, token_response};
 
 /// A line as it was logged: from where, how important, what.
 type Line = (String, Level, String);
@@ -42,12 +44,14 @@ const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:ge
 /// Every answer holds a secret, and so does every second request.
 fn endpoint() -> Endpoint {
     Endpoint::start(|asked| match asked.url.as_str() {
-        GENERATE => generated_answer("impersonated-s3cret"),
-        "/subject" => Answer::of("text/plain", 200, "subject-s3cret"),
-        "/refuses" => Answer::json(400, &json!({ "error": format!("no: {asked:?}") }).to_string()),
-        "/nonsense" => Answer::json(200, &format!("{asked:?}")),
-        "/wrong" => Answer::json(200, r#"{"access_token":"s3cret","expires_in":"s3cret"}"#),
-        _ => token_answer("access-s3cret", 3600),
+        GENERATE => generated_token_response("impersonated-s3cret"),
+        "/subject" => CannedResponse::of("text/plain", 200, "subject-s3cret"),
+        "/refuses" => {
+            CannedResponse::json(400, &json!({ "error": format!("no: {asked:?}") }).to_string())
+        }
+        "/nonsense" => CannedResponse::json(200, &format!("{asked:?}")),
+        "/wrong" => CannedResponse::json(200, r#"{"access_token":"s3cret","expires_in":"s3cret"}"#),
+        _ => token_response("access-s3cret", 3600),
     })
 }
 
@@ -89,9 +93,10 @@ fn files(endpoint: &Endpoint, folder: &Folder) -> Vec<PathBuf> {
 
 /// Gets a token, has it renewed, and returns all that is ever shown of it.
 fn used(settings: &Settings) -> String {
-    let found = find(settings).unwrap();
+    let found = discover(settings).unwrap();
     let long = Duration::from_secs(60);
-    let timing = Timing { first_pause: long, longest_pause: long, ..Timing::default() };
+    let timing =
+        RefreshConfig { initial_backoff: long, max_backoff: long, ..RefreshConfig::default() };
     let credentials = GoogleCredentials::start(&found, timing).unwrap();
     let first = loop {
         match credentials.status() {
@@ -102,7 +107,7 @@ fn used(settings: &Settings) -> String {
     };
     let told = first.as_ref().err().map(ToString::to_string);
     let renewed =
-        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.renew(first, long));
+        first.as_ref().ok().and_then(Option::as_ref).map(|first| credentials.refresh(first, long));
     format!("{found} {found:?} {first:?} {renewed:?} {:?} {told:?}", credentials.status())
 }
 

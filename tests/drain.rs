@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind, Target};
+use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind};
 use serde_json::Value;
 use support::Server;
 use support::raw::{self, Raw, Reply, request, say};
@@ -27,7 +27,7 @@ fn store(stall: Duration) -> Emulator {
     let ms = u64::try_from(stall.as_millis()).unwrap();
     emulator
         .faults()
-        .order(Rule::on(Target::Data, Action::StallBeforeAnswer { ms }).times(u32::MAX));
+        .inject(Rule::on(RequestKind::Data, Action::StallBeforeResponse { ms }).times(u32::MAX));
     emulator
 }
 
@@ -122,7 +122,7 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_its_client_told() {
     let emulator = store(Duration::ZERO);
     emulator.faults().clear();
     let stall = Action::StallAfterRequestBytes { bytes: 1 << 20, ms: 30_000 };
-    emulator.faults().order(Rule::on(Target::Data, stall));
+    emulator.faults().inject(Rule::on(RequestKind::Data, stall));
     let server = serve(&emulator, &["--drain-timeout", "1s", "--workers", "1"]);
     let mut running = Raw::connect(&server.url);
     running.send(request("POST /api/upload-random?size=100MiB")).unwrap();
@@ -142,7 +142,7 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_its_client_told() {
     assert_eq!((refused.status, refused.says_close()), (503, true));
     let cancelled = running.answer().unwrap();
     assert_eq!((cancelled.status, cancelled.says_close()), (503, true));
-    assert!(cancelled.body.contains("No object was left behind"), "{cancelled:?}");
+    assert!(cancelled.body.contains("Nothing was stored"), "{cancelled:?}");
     assert!(told.elapsed() >= Duration::from_secs(1));
     let (status, lines) = server.process.wait();
     assert_eq!(status, Some(0), "{lines:#?}");
@@ -154,9 +154,9 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_its_client_told() {
 #[test]
 fn an_upload_to_a_store_that_no_longer_answers_is_told_what_is_not_known() {
     let emulator = store(Duration::from_secs(60));
-    let silence = Action::StallBeforeAnswer { ms: 60_000 };
-    for target in [Target::Cancel, Target::Metadata] {
-        emulator.faults().order(Rule::on(target, silence.clone()).times(u32::MAX));
+    let silence = Action::StallBeforeResponse { ms: 60_000 };
+    for target in [RequestKind::Cancel, RequestKind::Metadata] {
+        emulator.faults().inject(Rule::on(target, silence.clone()).times(u32::MAX));
     }
     let server = serve(&emulator, &["--drain-timeout", "1s"]);
     let mut running = Raw::connect(&server.url);
@@ -165,7 +165,7 @@ fn an_upload_to_a_store_that_no_longer_answers_is_told_what_is_not_known() {
     server.process.signal("TERM");
     let told = running.answer().unwrap();
     assert_eq!((told.status, told.says_close()), (503, true));
-    assert!(told.body.contains("Whether an object was left behind is not known"), "{told:?}");
+    assert!(told.body.contains("It is not known if the object was stored"), "{told:?}");
     let (status, lines) = server.process.wait();
     assert_eq!(status, Some(0), "{lines:#?}");
 }
@@ -191,7 +191,7 @@ fn an_upload_that_still_waits_for_a_token_is_told_at_once() {
     let answer = waiting.answer().unwrap();
     assert_eq!((answer.status, answer.says_close()), (503, true));
     assert!(answer.body.contains("problem:interrupted"), "{answer:?}");
-    assert!(answer.body.contains("No object was left behind"), "{answer:?}");
+    assert!(answer.body.contains("Nothing was stored"), "{answer:?}");
     assert_eq!(server.process.wait().0, Some(0));
     assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }

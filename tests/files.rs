@@ -24,7 +24,7 @@ const SIZES: [u64; 9] =
 
 /// A file of random bytes on the disk.
 fn file(directory: &TempDir, name: &str, size: u64) -> PathBuf {
-    let content = RandomContent::new(Seed::draw(), size);
+    let content = RandomContent::new(Seed::random(), size);
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
     let mut offset = 0;
     while offset < bytes.len() {

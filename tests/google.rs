@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use support::tls::Authority;
 use support::{Store, gcs_uploader};
-use testing::{Endpoint, token_answer};
+use testing::{Endpoint, token_response};
 
 /// What went over a wire towards the server.
 type Record = Arc<Mutex<Vec<u8>>>;
@@ -96,7 +96,7 @@ fn number_of(text: &str, asked: &str) -> usize {
 #[test]
 fn every_request_goes_to_cloud_storage_with_the_token_and_nothing_shows_it() {
     let store = Store::emulator();
-    let metadata_server = Endpoint::start(|_| token_answer("access-s3cret", 3600));
+    let metadata_server = Endpoint::start(|_| token_response("access-s3cret", 3600));
     let (output, asked) = upload(&store, &metadata_server);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(store.names().len(), 1);
@@ -117,12 +117,12 @@ fn a_token_that_cloud_storage_does_not_accept_is_replaced_by_a_new_one() {
     let mut given = 0;
     let metadata_server = Endpoint::start(move |_| {
         given += 1;
-        token_answer(&format!("s3cret-{given}"), 3600)
+        token_response(&format!("s3cret-{given}"), 3600)
     });
     let (output, asked) = upload(&store, &metadata_server);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(store.names().len(), 1);
-    assert_eq!(metadata_server.asked(), 2, "one refresh");
+    assert_eq!(metadata_server.request_count(), 2, "one refresh");
     assert_eq!(number_of("bearer s3cret-1\r\n", &asked), 1);
     assert_eq!(number_of("bearer s3cret-2\r\n", &asked), 2);
 }

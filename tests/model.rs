@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gcs_uploader::content::{ByteSize, Content as _, Crc32c, RandomContent, Seed};
-use gcs_uploader::emulator::{Action, Break, Processing, RawAnswer, Rule, Target};
+use gcs_uploader::emulator::{Action, Break, Processing, RawResponse, RequestKind, Rule, Target};
 use gcs_uploader::gcs::{ErrorKind, UploadError, Uploaded, Uploader as _, Window};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
@@ -129,11 +129,11 @@ impl Trial {
             ),
         };
         let faults = rig.emulator.faults();
-        faults.forget();
-        self.rules.iter().cloned().for_each(|rule| faults.order(rule));
+        faults.clear_requests();
+        self.rules.iter().cloned().for_each(|rule| faults.inject(rule));
         let outcome = match (&self.stream, &prepared) {
             (None, None) => engine::upload_content(&rig.client, &name, &content, &()),
-            (None, Some((client, file))) => client.upload_prepared(file, engine::DEADLINE, &()),
+            (None, Some((client, file))) => client.upload_pooled(file, engine::DEADLINE, &()),
             (Some(stream), _) => stream.upload(rig, &name, &content),
         };
         faults.clear();
@@ -223,8 +223,9 @@ impl Trial {
 
     /// Whether the questions that are asked last could have failed.
     fn may_be_uncertain(&self) -> bool {
-        let last = [Target::Any, Target::Cancel, Target::Metadata, Target::Delete];
-        self.rules.iter().any(|rule| last.contains(&rule.on))
+        let last = [RequestKind::Cancel, RequestKind::Metadata, RequestKind::Delete];
+        let is_last = |on: Target| on == Target::Any || last.iter().any(|&kind| on == kind.into());
+        self.rules.iter().any(|rule| is_last(rule.on))
     }
 }
 
@@ -287,15 +288,15 @@ fn draw_size(dice: &mut Xoshiro256PlusPlus) -> u64 {
 }
 
 fn draw_rule(dice: &mut Xoshiro256PlusPlus, size: u64) -> Rule {
-    let targets = [
-        Target::Start,
-        Target::Data,
-        Target::Data,
-        Target::Data,
-        Target::Status,
-        Target::Status,
-        Target::Metadata,
-        Target::Cancel,
+    let targets: [Target; 9] = [
+        RequestKind::Start.into(),
+        RequestKind::Data.into(),
+        RequestKind::Data.into(),
+        RequestKind::Data.into(),
+        RequestKind::Status.into(),
+        RequestKind::Status.into(),
+        RequestKind::Metadata.into(),
+        RequestKind::Cancel.into(),
         Target::Any,
     ];
     let target = targets[dice.random_range(0..targets.len())];
@@ -303,7 +304,7 @@ fn draw_rule(dice: &mut Xoshiro256PlusPlus, size: u64) -> Rule {
     // A session that is finished and claims to have been cancelled is a lie that nobody sees through,
     // and so is an object that is there and claims not to be.
     let target = match action {
-        Action::LoseSession { .. } | Action::Status { status: 404, .. } => Target::Data,
+        Action::LoseSession { .. } | Action::Status { status: 404, .. } => RequestKind::Data.into(),
         _ => target,
     };
     // Most faults pass; some stay for longer than anybody waits.
@@ -318,15 +319,15 @@ fn draw_action(dice: &mut Xoshiro256PlusPlus, size: u64) -> Action {
         0..20 => Action::Status { status: transient(dice), retry_after: retry_after(dice) },
         20..28 => Action::Status { status: any_status(dice), retry_after: None },
         28..45 => Action::BreakAfterRequestBytes { bytes, with },
-        45..58 => Action::BreakBeforeAnswer { with },
-        58..66 => Action::BreakAfterAnswerBytes { bytes: dice.random_range(0..900), with },
+        45..58 => Action::BreakBeforeResponse { with },
+        58..66 => Action::BreakAfterResponseBytes { bytes: dice.random_range(0..900), with },
         66..74 => Action::PersistAtMost { bytes },
-        74..82 => Action::AnswerAfterRequestBytes { bytes, status: transient(dice), with },
-        82..89 => Action::TruncateAnswer { bytes: dice.random_range(0..400) },
+        74..82 => Action::RespondAfterRequestBytes { bytes, status: transient(dice), with },
+        82..89 => Action::TruncateResponse { bytes: dice.random_range(0..400) },
         89..94 => Action::LoseSession { status: [404, 410, 499][dice.random_range(0..3)] },
-        94 => Action::StallBeforeAnswer { ms: 1_000 },
+        94 => Action::StallBeforeResponse { ms: 1_000 },
         95 => Action::StallAfterRequestBytes { bytes, ms: 1_000 },
-        _ => Action::Answer(nonsense(dice)),
+        _ => Action::Respond(nonsense(dice)),
     }
 }
 
@@ -344,7 +345,7 @@ fn retry_after(dice: &mut Xoshiro256PlusPlus) -> Option<String> {
 }
 
 /// An answer that no Cloud Storage would give.
-fn nonsense(dice: &mut Xoshiro256PlusPlus) -> RawAnswer {
+fn nonsense(dice: &mut Xoshiro256PlusPlus) -> RawResponse {
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     let headers = match dice.random_range(0..5) {
         0 => header("Range", "bytes=0-99999999999"),
@@ -355,7 +356,7 @@ fn nonsense(dice: &mut Xoshiro256PlusPlus) -> RawAnswer {
     };
     let bodies = ["", "{", "null", "[]", r#"{"size":"0"}"#, "<html>"];
     let processing = if dice.random() { Processing::Done } else { Processing::Skipped };
-    RawAnswer {
+    RawResponse {
         status: [200, 201, 308][dice.random_range(0..3)],
         headers,
         body: bodies[dice.random_range(0..bodies.len())].to_owned(),

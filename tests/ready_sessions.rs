@@ -9,7 +9,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use gcs_uploader::content::{Content as _, RandomContent, Seed};
-use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind, Target};
+use gcs_uploader::emulator::{Action, Config, Emulator, RequestKind, Rule, StoreKind};
 use support::raw::wait_until;
 use support::{Answer, Server, gcs_uploader, http};
 
@@ -59,9 +59,9 @@ fn an_upload_waits_for_one_request_and_for_no_start() {
     let emulator = store();
     let server = serve(&emulator, &[]);
     warm_up(&server, 1);
-    emulator.faults().forget();
+    emulator.faults().clear_requests();
     let refuse = Action::Status { status: 503, retry_after: None };
-    emulator.faults().order(Rule::on(Target::Start, refuse).times(MANY));
+    emulator.faults().inject(Rule::on(RequestKind::Start, refuse).times(MANY));
     let answer = server.post("/api/upload-random?size=300KiB");
     assert_eq!(answer.status, 201, "{answer:?}");
     let stated = answer.json();
@@ -129,7 +129,7 @@ fn an_upload_whose_session_is_gone_opens_another() {
     let server = serve(&emulator, &[]);
     warm_up(&server, 1);
     let before = emulator.objects("bucket").len();
-    emulator.faults().order(Rule::on(Target::Data, Action::LoseSession { status: 410 }));
+    emulator.faults().inject(Rule::on(RequestKind::Data, Action::LoseSession { status: 410 }));
     let answer = server.post("/api/upload-random?size=1KiB");
     assert_eq!((answer.status, &answer.json()["retried"]), (201, &1.into()));
     assert_eq!(emulator.objects("bucket").len(), before + 1);
@@ -157,8 +157,8 @@ fn a_store_that_does_not_answer_does_not_hold_up_the_end() {
     let emulator = store();
     let server = serve(&emulator, &[]);
     warm_up(&server, 1);
-    let stall = Action::StallBeforeAnswer { ms: 120_000 };
-    emulator.faults().order(Rule::on(Target::Cancel, stall).times(MANY));
+    let stall = Action::StallBeforeResponse { ms: 120_000 };
+    emulator.faults().inject(Rule::on(RequestKind::Cancel, stall).times(MANY));
     let told = Instant::now();
     server.process.signal("TERM");
     let (status, lines) = server.process.wait();

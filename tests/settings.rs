@@ -49,7 +49,7 @@ fn invalid_variable_is_named_with_its_valid_values() {
         ("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent.json", "the file cannot be read"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/dev/null", "is not a file"),
         ("GCE_METADATA_HOST", "http://metadata", "HOST or HOST:PORT"),
-        ("RUST_LOG", "gcs=loud", "write a level"),
+        ("RUST_LOG", "gcs=loud", "use a level"),
     ] {
         let bucket = ("GCS_BUCKET", "bucket");
         let said = refused(&[bucket, (variable, value)], &[]);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use gcs_uploader::content::Crc32c;
 use gcs_uploader::emulator::{
-    Action, Break, Config, Emulator, RequestKind, Rule, SeenRequest, StoreKind, Target,
+    Action, Break, Config, Emulator, RecordedRequest, RequestKind, Rule, StoreKind,
 };
 use serde_json::Value;
 use support::Server;
@@ -90,7 +90,9 @@ fn eight_large_files_at_once_take_a_window_each() {
 fn a_store_that_takes_nothing_holds_the_client_back() {
     const SIZE: u64 = 96;
     let emulator = store();
-    emulator.faults().order(Rule::on(Target::Data, Action::StallBeforeAnswer { ms: 8_000 }));
+    emulator
+        .faults()
+        .inject(Rule::on(RequestKind::Data, Action::StallBeforeResponse { ms: 8_000 }));
     let server = serve(&emulator, &[]);
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     stream.write_all(head("a", SIZE).as_bytes()).unwrap();
@@ -121,15 +123,15 @@ fn a_store_that_takes_nothing_holds_the_client_back() {
 #[test]
 fn faults_of_the_store_are_survived_and_the_object_is_whole() {
     let emulator = store();
-    let on_data = |action| Rule::on(Target::Data, action);
+    let on_data = |action| Rule::on(RequestKind::Data, action);
     for rule in [
-        Rule::on(Target::Start, Action::Status { status: 503, retry_after: None }),
+        Rule::on(RequestKind::Start, Action::Status { status: 503, retry_after: None }),
         on_data(Action::BreakAfterRequestBytes { bytes: 300_000, with: Break::Reset }),
         on_data(Action::Status { status: 503, retry_after: None }).after(1),
         on_data(Action::PersistAtMost { bytes: 256 << 10 }).after(2),
-        on_data(Action::BreakBeforeAnswer { with: Break::Reset }).after(3),
+        on_data(Action::BreakBeforeResponse { with: Break::Reset }).after(3),
     ] {
-        emulator.faults().order(rule);
+        emulator.faults().inject(rule);
     }
     let server = serve(&emulator, &["--upload-window", "1MiB"]);
     let (status, answer) = send(&server.url, "a", 9);
@@ -150,7 +152,7 @@ fn a_client_that_vanishes_has_its_session_cancelled() {
     raw.send(mebibyte()).unwrap();
     raw.send(mebibyte()).unwrap();
     drop(raw);
-    let cancelled = |request: &SeenRequest| request.kind == RequestKind::Cancel;
+    let cancelled = |request: &RecordedRequest| request.kind == RequestKind::Cancel;
     raw::wait_until("the session is cancelled", || {
         emulator.faults().requests().iter().any(cancelled)
     });
@@ -167,7 +169,7 @@ fn a_stream_that_is_late_is_cancelled_by_the_drain_and_its_client_told() {
     raw.send(head("a", 5)).unwrap();
     raw.send(mebibyte()).unwrap();
     raw.send(mebibyte()).unwrap();
-    let sent = |request: &SeenRequest| request.kind == RequestKind::Data;
+    let sent = |request: &RecordedRequest| request.kind == RequestKind::Data;
     raw::wait_until("it is under way", || emulator.faults().requests().iter().any(sent));
     server.process.signal("TERM");
     let reply = raw.answer().expect("an answer");

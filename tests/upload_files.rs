@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use gcs_uploader::content::{Content as _, Crc32c, RandomContent, Seed};
 #[cfg(feature = "emulator")]
-use gcs_uploader::emulator::{Action, Break, Rule, Target};
+use gcs_uploader::emulator::{Action, Break, RequestKind, Rule};
 use serde_json::Value;
 use support::{PATIENCE, Process, Store, gcs_uploader};
 use tempfile::TempDir;
@@ -224,7 +224,7 @@ fn a_file_that_was_uploaded_before_is_there() {
 fn changed_while_it_is_uploaded(change: impl FnOnce(&Path)) -> (Output, Vec<String>) {
     let rig = support::rig::Rig::new();
     let busy = Action::Status { status: 503, retry_after: None };
-    rig.emulator.faults().order(Rule::on(Target::Start, busy).times(100_000));
+    rig.emulator.faults().inject(Rule::on(RequestKind::Start, busy).times(100_000));
     let files = Files::new();
     let path = files.file("a.txt", &bytes(300 * KIB));
     let address = rig.emulator.addr().to_string();
@@ -286,12 +286,12 @@ fn stream_under(rules: impl IntoIterator<Item = Rule>) -> (Output, support::rig:
 #[test]
 fn standard_input_arrives_whole_although_connections_break() {
     let reset = |bytes| Action::BreakAfterRequestBytes { bytes, with: Break::Reset };
-    let lost = Action::BreakBeforeAnswer { with: Break::Close };
+    let lost = Action::BreakBeforeResponse { with: Break::Close };
     let (output, rig) = stream_under([
-        Rule::on(Target::Data, reset(300 * KIB)),
-        Rule::on(Target::Data, reset(0)).after(2),
-        Rule::on(Target::Data, lost).after(5),
-        Rule::on(Target::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
+        Rule::on(RequestKind::Data, reset(300 * KIB)),
+        Rule::on(RequestKind::Data, reset(0)).after(2),
+        Rule::on(RequestKind::Data, lost).after(5),
+        Rule::on(RequestKind::Data, Action::PersistAtMost { bytes: 256 * KIB }).after(1),
     ]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let [line] = &lines(&output)[..] else { panic!("one line: {output:?}") };
@@ -305,7 +305,7 @@ fn standard_input_arrives_whole_although_connections_break() {
 #[test]
 fn standard_input_that_cloud_storage_has_lost_makes_no_object_and_is_told() {
     let (output, rig) =
-        stream_under([Rule::on(Target::Data, Action::LoseSession { status: 410 }).after(3)]);
+        stream_under([Rule::on(RequestKind::Data, Action::LoseSession { status: 410 }).after(3)]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = said(&output);
     assert!(said.contains("the first 1572864 bytes cannot be had again"), "{said}");
@@ -339,13 +339,13 @@ fn what_cannot_be_uploaded_is_told_and_the_rest_is_uploaded_all_the_same() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_uploaded() {
+fn invalid_arguments_are_rejected_before_anything_is_uploaded() {
     let store = Store::emulator();
     let files = Files::new();
     let file = files.file("a", b"a").to_str().unwrap().to_owned();
     for (arguments, what) in [
-        (&["--name", "../b", &file][..], "has the segment \"..\""),
-        (&["--name", "/b", &file], "begin nor end with a slash"),
+        (&["--name", "../b", &file][..], "contains the segment \"..\""),
+        (&["--name", "/b", &file], "begin or end with a slash"),
         (&["--name", "b", &file, &file], "give one FILE"),
         (&["--name", "b"], "FILE"),
         (&["--count", "2", &file], "--count"),

@@ -1,1 +1,1 @@
-"""Holds the server against its peers: `python -m compare`, from benches/."""
+"""Compares the server with its peers: `python -m compare`, from benches/."""

@@ -1,4 +1,4 @@
-"""One run: a fresh store, a fresh server, so many clients for so many seconds."""
+"""One run: a new store, a new server, and a number of clients for a number of seconds."""
 
 import json
 import math
@@ -7,18 +7,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from .competitors import HERE, Sink
 from .processes import wait_until_healthy
-from .rivals import HERE, Sink
 
 GIB = 1 << 30
 QUIET = 0.25
-# What a server may use of the processor meanwhile, in seconds.
+# Processor seconds below which a server counts as idle over that time.
 IDLE = 0.025
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is asked of a server."""
+class Scenario:
+    """A workload: object size, number of clients, and conditions."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ class Scene:
 
 
 def wrk_command(url, clients, seconds):
-    """Whole seconds: wrk knows no others."""
+    """Build the command; wrk takes whole seconds only."""
     script = HERE / "wrk.lua"
     return ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "600s", "-s", str(script), url]
 
@@ -48,12 +48,12 @@ def start_wrk(url, clients, seconds, method):
 def result_of(wrk):
     output, _ = wrk.communicate()
     if wrk.returncode != 0:
-        raise RuntimeError(f"wrk ended with {wrk.returncode}: {output}")
+        raise RuntimeError(f"wrk exited with {wrk.returncode}: {output}")
     return parse(output)
 
 
 def parse(output):
-    """What `wrk.lua` printed at the end of a run."""
+    """Parse the result that `wrk.lua` printed at the end of a run."""
     lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if len(lines) != 1:
         raise ValueError(f"wrk printed no result: {output!r}")
@@ -65,10 +65,10 @@ def drive(url, clients, seconds, method="POST"):
 
 
 def settle(sink, running):
-    """Waits until the server has nothing more to do; what the store has seen by then.
+    """Wait until the server has finished its work, and return the store's counters.
 
-    Some think for long before they send: so neither may there be anything on its way, nor may the
-    server be busy.
+    Some servers compute for a long time before they send, so nothing may be in flight and the
+    server must be idle as well.
     """
     before, busy, since = sink.seen(), running.processor_seconds(), time.monotonic()
     deadline = since + 120
@@ -80,16 +80,16 @@ def settle(sink, running):
             before, busy, since = now, busy_now, time.monotonic()
         elif time.monotonic() - since > QUIET:
             return now
-    raise RuntimeError("a server goes on uploading that nobody asks any more")
+    raise RuntimeError("the server continues to upload after its clients have ended")
 
 
 @contextmanager
-def stage(server, scene):
-    """The server, warm, before its store."""
-    with Sink(scene.latency, scene.tls) as sink:
-        with server.start(sink, dict(scene.settings)) as running:
+def running_server(server, scenario):
+    """Start a store and a server, and warm both up."""
+    with Sink(scenario.latency, scenario.tls) as sink:
+        with server.start(sink, dict(scenario.settings)) as running:
             started = wait_until_healthy(running.url)
-            drive(upload_url(running, 1024), min(scene.clients, 32), 1)
+            drive(upload_url(running, 1024), min(scenario.clients, 32), 1)
             settle(sink, running)
             yield sink, running, started
 
@@ -98,12 +98,12 @@ def upload_url(running, size):
     return f"{running.url}/api/upload-random?size={size}"
 
 
-def measure(server, scene, seconds):
-    with stage(server, scene) as (sink, running, started):
+def measure(server, scenario, seconds):
+    with running_server(server, scenario) as (sink, running, started):
         before, busy, began = sink.seen(), running.processor_seconds(), time.monotonic()
-        wrk = start_wrk(upload_url(running, scene.size), scene.clients, seconds, "POST")
+        wrk = start_wrk(upload_url(running, scenario.size), scenario.clients, seconds, "POST")
         health = None
-        if scene.health:
+        if scenario.health:
             time.sleep(0.2)
             health = drive(f"{running.url}/api/health", 1, seconds - 1, "GET")
         result = result_of(wrk)
@@ -112,7 +112,7 @@ def measure(server, scene, seconds):
         busy = running.processor_seconds() - busy
         peak = running.peak_memory()
     if health and not health["requests"]:
-        # Nobody was answered in all that time: that is how long it takes at least.
+        # No request was answered during the run, so the latency is at least its length.
         health["p50"] = health["p99"] = health["seconds"] * 1000
     uploads = after["objects"] - before["objects"]
     gib = (after["bytes"] - before["bytes"]) / GIB
@@ -133,11 +133,11 @@ def measure(server, scene, seconds):
     }
 
 
-def measure_tool(tool, scene, gib):
-    count = max(1, round(gib * GIB / scene.size))
-    with Sink(scene.latency, scene.tls) as sink:
-        seconds, busy = tool.measure(sink, scene.size, count)
-    volume = count * scene.size
+def measure_tool(tool, scenario, gib):
+    count = max(1, round(gib * GIB / scenario.size))
+    with Sink(scenario.latency, scenario.tls) as sink:
+        seconds, busy = tool.measure(sink, scenario.size, count)
+    volume = count * scenario.size
     return {
         "rate": count / seconds,
         "mbs": volume / 1e6 / seconds,
@@ -147,10 +147,10 @@ def measure_tool(tool, scene, gib):
 
 
 def soak(server, uploads, steps):
-    """What an upload costs, and what memory is taken, over a long run: a line for each step."""
-    scene = Scene("soak", "", 1024, 8)
+    """Measure the CPU per upload and the memory over a long run, once per step."""
+    scenario = Scenario("soak", "", 1024, 8)
     lines = []
-    with stage(server, scene) as (sink, running, _):
+    with running_server(server, scenario) as (sink, running, _):
         first = drive(upload_url(running, 1024), 8, 1)
         seconds = math.ceil(uploads / steps / (first["requests"] / first["seconds"]))
         for _ in range(steps):
@@ -162,8 +162,8 @@ def soak(server, uploads, steps):
     return lines
 
 
-def prove(server):
-    """Fails unless a store that looks at every byte takes what the server sends."""
+def verify_uploads(server):
+    """Fail unless a store that verifies every byte accepts what the server sends."""
     with Sink(verify=True) as sink, server.start(sink) as running:
         wait_until_healthy(running.url)
         for size in (1024, (1 << 20) + 3, 16 << 20):

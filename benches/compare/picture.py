@@ -7,7 +7,7 @@ matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "gcs-uploade
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from .report import middle  # noqa: E402
+from .report import median_of  # noqa: E402
 
 COLOURS = {"ours": "#1a73e8", "axum-tuned": "#e8710a", "axum": "#f6b26b", "flask": "#9aa0a6", "flask-2x8": "#5f6368"}
 
@@ -21,7 +21,7 @@ def over_size(axes, by_size, labels, key, title):
     for name in by_size[sizes[0]]:
         axes.plot(
             range(len(sizes)),
-            [middle(by_size[size][name], key) for size in sizes],
+            [median_of(by_size[size][name], key) for size in sizes],
             marker="o",
             label=labels[name],
             color=COLOURS[name],
@@ -40,7 +40,7 @@ def draw(by_size, busy, labels, file):
     names = list(busy)
     health.barh(
         [labels[name] for name in names],
-        [middle(busy[name], "health_p99") for name in names],
+        [median_of(busy[name], "health_p99") for name in names],
         color=[COLOURS[name] for name in names],
     )
     health.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Programs that are started, measured from outside and ended again."""
+"""Programs that are started, measured from outside and stopped."""
 
 import json
 import os
@@ -9,11 +9,11 @@ import urllib.request
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Running:
-    """A program and its children, until the end of the block."""
+    """A program and its children, stopped at the end of the block."""
 
     def __init__(self, command, settings=None, log=None):
         environment = {**os.environ, **(settings or {})}
@@ -32,7 +32,7 @@ class Running:
     def __exit__(self, *_):
         self.process.terminate()
         try:
-            self.process.wait(timeout=PATIENCE)
+            self.process.wait(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -43,7 +43,7 @@ class Running:
     def first_line(self):
         line = self.process.stdout.readline().strip()
         if not line:
-            raise RuntimeError(f"{self.process.args[0]} ended without a word")
+            raise RuntimeError(f"{self.process.args[0]} exited without output")
         return line
 
     def pids(self):
@@ -80,7 +80,7 @@ def memory(pid, kind):
 
 
 def run(command, settings=None):
-    """Runs a program to its end; how long it took, and its processor seconds."""
+    """Run a program to its end; return its duration and its processor seconds."""
     began = time.monotonic()
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -94,25 +94,25 @@ def run(command, settings=None):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {errors}")
+        raise RuntimeError(f"{command[0]} exited with {process.returncode}: {errors}")
     return time.monotonic() - began, usage.ru_utime + usage.ru_stime
 
 
 def fetch(url, ca=None):
     context = ssl.create_default_context(cafile=ca) if ca else None
-    with urllib.request.urlopen(url, timeout=PATIENCE, context=context) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url, timeout=TIMEOUT, context=context) as response:
+        return json.load(response)
 
 
 def wait_until_healthy(url):
-    """Seconds until the server answers."""
+    """Return the seconds until the server responds."""
     began = time.monotonic()
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/api/health", timeout=5) as answer:
-                answer.read()
+            with urllib.request.urlopen(f"{url}/api/health", timeout=5) as response:
+                response.read()
             return time.monotonic() - began
         except OSError:
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() - began > TIMEOUT:
                 raise
             time.sleep(0.001)

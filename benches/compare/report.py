@@ -1,10 +1,10 @@
-"""From runs to tables: medians, with what lies around them."""
+"""Tables of the results: medians, minima and maxima."""
 
 from statistics import median
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-# The columns: what it is called, the key of a run, and how it is written.
+# The columns: title, key in a run's result, and decimal places.
 COLUMNS = [
     ("uploads/s", "rate", 0),
     ("MB/s", "mbs", 0),
@@ -16,16 +16,16 @@ COLUMNS = [
     ("connections/1000", "connections", 1),
     ("health p99 ms", "health_p99", 1),
 ]
-# What one upload or one byte costs: of the one, a large one says nothing, of the other, a small one.
-LARGE_ONES, SMALL_ONES = {"cpu_1000"}, {"mbs", "cpu_gib"}
+# Cost per upload is meaningless for large objects, and cost per byte for small ones.
+NOT_FOR_LARGE, NOT_FOR_SMALL = {"cpu_1000"}, {"mbs", "cpu_gib"}
 
 
 def values(runs, key):
     return sorted(run[key] for run in runs if run.get(key) is not None)
 
 
-def middle(runs, key):
-    """The median of what the runs say, `None` where none says anything."""
+def median_of(runs, key):
+    """Return the median of the runs' values, or `None` if there are none."""
     found = values(runs, key)
     return median(found) if found else None
 
@@ -38,7 +38,7 @@ def number(value, digits):
 
 
 def cell(runs, key, digits):
-    """The median, and from where to where the runs go."""
+    """Format the median, with the least and the greatest value."""
     found = values(runs, key)
     if not found:
         return ""
@@ -48,12 +48,12 @@ def cell(runs, key, digits):
 
 
 def ratio(runs, reference, key):
-    mine, theirs = middle(runs, key), middle(reference, key)
+    mine, theirs = median_of(runs, key), median_of(reference, key)
     return f"{mine / theirs:.2f}" if mine and theirs else ""
 
 
-def columns_of(scene, results):
-    skipped = LARGE_ONES if scene.size >= 1 << 20 else SMALL_ONES
+def columns_of(scenario, results):
+    skipped = NOT_FOR_LARGE if scenario.size >= 1 << 20 else NOT_FOR_SMALL
     return [
         column
         for column in COLUMNS
@@ -61,15 +61,15 @@ def columns_of(scene, results):
     ]
 
 
-def table(scene, results, labels, reference):
-    """One scene: a line for each who was measured in it."""
-    columns = columns_of(scene, results)
-    cost = "cpu_gib" if scene.size >= 1 << 20 else "cpu_1000"
+def table(scenario, results, labels, reference):
+    """Format the table of one scenario, with a row per competitor."""
+    columns = columns_of(scenario, results)
+    cost = "cpu_gib" if scenario.size >= 1 << 20 else "cpu_1000"
     heads = [name for name, _, _ in columns]
     compared = reference in results
     if compared:
         heads += ["CPU ×", "rate ×"]
-    lines = [f"**{scene.title}**", "", "| | " + " | ".join(heads) + " |"]
+    lines = [f"**{scenario.title}**", "", "| | " + " | ".join(heads) + " |"]
     lines.append("| --- |" + " --- |" * len(heads))
     for name, runs in results.items():
         cells = [cell(runs, key, digits) for _, key, digits in columns]
@@ -80,7 +80,7 @@ def table(scene, results, labels, reference):
 
 
 def scaling(results):
-    """Ours over the number of clients."""
+    """Format the table of gcs-uploader over the number of clients."""
     lines = ["**1 KiB objects, ever more clients: gcs-uploader**", "", "| clients | uploads/s | CPU s/1000 | p99 ms | peak MiB |"]
     lines.append("| --- |" + " --- |" * 4)
     for clients, runs in results:
@@ -99,7 +99,7 @@ def endurance(steps):
 
 
 def insert(document, text):
-    """Puts the text between the markers, in the place of what was there."""
+    """Replace the text between the markers."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

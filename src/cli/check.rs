@@ -44,7 +44,7 @@ impl Check {
         match self.storage.emulator_host() {
             Some(_) => passed(&format!("credentials: not needed for the emulator at {endpoint}")),
             None => {
-                let found = credentials::find(&self.storage.credential_settings());
+                let found = credentials::discover(&self.storage.credential_settings());
                 passed(&format!("credentials: {}", found.map_err(|error| error.to_string())?));
             }
         }
@@ -80,7 +80,7 @@ fn token(tokens: &dyn TokenSource) -> Result<(), String> {
 
 fn read_back(client: &Client, created: &Object) -> Result<(), String> {
     let empty = RandomContent::new(Seed::new(0), 0);
-    match client.bucket().look(&created.name, STEP_TIMEOUT) {
+    match client.bucket().get_metadata(&created.name, STEP_TIMEOUT) {
         Ok(Some(found)) if found == *created && found.crc32c == empty.crc32c() => {
             passed("readable: the object reads back as it was created");
             Ok(())
@@ -96,7 +96,7 @@ fn read_back(client: &Client, created: &Object) -> Result<(), String> {
 
 /// Deletes the object. The least-privilege role lacks that permission, which is not a failure.
 fn clean_up(client: &Client, object: &Object) {
-    match client.bucket().remove(&object.name, &object.generation, STEP_TIMEOUT) {
+    match client.bucket().delete(&object.name, &object.generation, STEP_TIMEOUT) {
         Ok(()) => passed("deleted: no object remains"),
         Err(error) => {
             passed(&format!(

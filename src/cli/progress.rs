@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::gcs::{Cause, Observer};
+use crate::gcs::{Observer, RetryCause};
 
 /// Progress bar; hidden if standard error is not a terminal.
 pub(super) struct Progress {
@@ -50,11 +50,11 @@ impl Observer for Progress {
         self.bar.set_position(offset);
     }
 
-    fn retrying(&self, cause: Cause, wait: Duration) {
+    fn retrying(&self, cause: RetryCause, wait: Duration) {
         self.bar.set_message(format!("({cause}: retrying in {:.1} s)", wait.as_secs_f64()));
     }
 
-    fn resuming(&self, _cause: Cause, offset: u64) {
+    fn resuming(&self, _cause: RetryCause, offset: u64) {
         self.bar.set_position(offset);
         self.bar.set_message("");
     }

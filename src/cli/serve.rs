@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::content::ByteSize;
-use crate::gcs::{Ahead, Client, Window};
-use crate::server::auth::Access;
+use crate::gcs::{Client, SessionPoolConfig, Window};
+use crate::server::auth::Authenticator;
 use crate::server::signals::stop_on_signals;
 use crate::server::{CONTENT_TYPE, Config, Server};
 use crate::telemetry::Metrics;
@@ -202,12 +202,12 @@ impl Serve {
     }
 
     /// Who may upload.
-    fn access(&self) -> Result<Access, Failure> {
+    fn auth(&self) -> Result<Authenticator, Failure> {
         let Some(path) = &self.api_tokens_file else {
             log::warn!("API_TOKENS_FILE is not set: everybody who reaches this server may upload");
-            return Ok(Access::open());
+            return Ok(Authenticator::open());
         };
-        Access::by_file(path).map_err(|error| {
+        Authenticator::by_file(path).map_err(|error| {
             Failure::Setting(format!("API_TOKENS_FILE (--api-tokens-file): {error}"))
         })
     }
@@ -219,15 +219,20 @@ impl Serve {
         let (sessions, crew) = (NonZeroUsize::new(self.ready_sessions), NonZeroUsize::new(openers));
         let (Some(sessions), Some(crew)) = (sessions, crew) else { return Ok(Client::new(bucket)) };
         let prefix = self.storage.object_prefix.clone();
-        let ahead = Ahead { sessions, crew, prefix, content_type: CONTENT_TYPE.to_owned() };
-        Client::with_sessions_ahead(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
+        let ahead = SessionPoolConfig {
+            sessions,
+            threads: crew,
+            prefix,
+            content_type: CONTENT_TYPE.to_owned(),
+        };
+        Client::with_session_pool(bucket, ahead, Arc::clone(metrics)).map_err(|error| {
             Failure::Runtime(format!("no threads for READY_SESSIONS (--ready-sessions): {error}"))
         })
     }
 
     fn serve(self) -> Result<ExitCode, Failure> {
         self.storage.check_credentials()?;
-        let access = self.access()?;
+        let auth = self.auth()?;
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let openers = self.ready_sessions.min(self.workers.get());
         let client = self.client(openers, &metrics)?;
@@ -235,7 +240,7 @@ impl Serve {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             workers: self.workers,
-            openers,
+            pool_threads: openers,
             queue_depth: self.queue_depth,
             max_connections: self.max_connections,
             upload_size: self.upload_size,
@@ -245,7 +250,7 @@ impl Serve {
             bucket: client.bucket().name.clone(),
             upload_timeout: self.upload_timeout,
             drain_timeout: self.drain_timeout,
-            access,
+            auth,
             endpoint: client.bucket().endpoint.to_string(),
         };
         let server = Server::bind(config, Arc::new(client), metrics)

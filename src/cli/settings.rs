@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::content::ByteSize;
+use crate::http::header_params::is_media_type;
 
 /// Maximum object size of Cloud Storage
 /// (<https://docs.cloud.google.com/storage/quotas#objects>).
@@ -88,12 +89,10 @@ pub(super) fn object_size(text: &str) -> Result<ByteSize, String> {
 
 /// Parses a media type, such as `text/csv; charset=utf-8`.
 pub(super) fn media_type(text: &str) -> Result<String, String> {
-    match text.parse::<mime_guess::Mime>() {
-        Ok(media_type) if media_type.subtype() != "" => Ok(text.to_owned()),
-        _ => Err(format!(
-            "invalid media type {:?}: use TYPE/SUBTYPE, e.g. text/csv",
-            truncated(text)
-        )),
+    if is_media_type(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("invalid media type {:?}: use TYPE/SUBTYPE, e.g. text/csv", truncated(text)))
     }
 }
 

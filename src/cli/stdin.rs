@@ -22,7 +22,7 @@ impl<'a> Stdin<'a> {
 }
 
 impl Source for Stdin<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         None
     }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::content::ObjectPrefix;
+use crate::gcs::clock::SystemClock;
 use crate::gcs::credentials::{
-    self, CredentialsError, GoogleCredentials, NoCredentials, Timing, TokenSource,
+    self, CredentialsError, GoogleCredentials, NoCredentials, RefreshConfig, TokenSource,
 };
 use crate::gcs::http::{HttpConfig, HttpTransport};
-use crate::gcs::timing::SystemTiming;
-use crate::gcs::{Bucket, Client, Endpoint, Retry};
+use crate::gcs::{Bucket, Client, Endpoint, RetryConfig};
 
 use super::{Failure, settings};
 
@@ -96,10 +96,10 @@ impl Storage {
         Ok(Bucket {
             endpoint: self.endpoint()?,
             name: self.bucket()?,
-            retry: Retry::default(),
+            retry: RetryConfig::default(),
             tokens: self.tokens().map_err(|error| Failure::Runtime(error.to_string()))?,
             transport: Arc::new(HttpTransport::new(HttpConfig::for_uploads(connections))),
-            timing: Arc::new(SystemTiming::default()),
+            clock: Arc::new(SystemClock::default()),
         })
     }
 
@@ -108,7 +108,7 @@ impl Storage {
         if self.emulator_host().is_some() {
             return Ok(());
         }
-        match (credentials::find(&self.credential_settings()), &self.credentials) {
+        match (credentials::discover(&self.credential_settings()), &self.credentials) {
             (Ok(_), _) => Ok(()),
             (Err(error), Some(file)) if !file.as_os_str().is_empty() => Err(Failure::Setting(
                 format!("GOOGLE_APPLICATION_CREDENTIALS (--credentials): {error}"),
@@ -121,9 +121,9 @@ impl Storage {
         if self.emulator_host().is_some() {
             return Ok(Arc::new(NoCredentials));
         }
-        let found = credentials::find(&self.credential_settings())?;
+        let found = credentials::discover(&self.credential_settings())?;
         log::info!("credentials: {found}");
-        Ok(Arc::new(GoogleCredentials::start(&found, Timing::default())?))
+        Ok(Arc::new(GoogleCredentials::start(&found, RefreshConfig::default())?))
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::server::auth::{Caller, Token};
+use crate::server::auth::{Principal, Token};
 
 use super::{Failure, print_error, print_line};
 
@@ -25,13 +25,13 @@ enum Command {
 struct New {
     /// Name of the token; appears in the log and in the metadata of objects uploaded with it
     #[arg(value_name = "NAME")]
-    name: Caller,
+    name: Principal,
 }
 
 impl Tokens {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Command::New(New { name }) = self.command;
-        let token = Token::draw();
+        let token = Token::random();
         print_error(&format!(
             "the first line is the token for {name}, which is not shown again; add the second line to \
              the file that API_TOKENS_FILE names"

@@ -204,7 +204,7 @@ impl Run<'_> {
     }
 
     fn random(&self) -> Result<Value, UploadFailure> {
-        let content = RandomContent::new(Seed::draw(), self.upload.size.as_u64());
+        let content = RandomContent::new(Seed::random(), self.upload.size.as_u64());
         let seed = content.seed().to_string();
         let name = self.upload.storage.object_prefix.random_name();
         let object = self.upload.object(name, Some(("seed", seed.clone())));

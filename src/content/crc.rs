@@ -1,4 +1,4 @@
-//! CRC32C (Castagnoli) checksums, as Cloud Storage states them.
+//! CRC32C (Castagnoli) checksums in Cloud Storage's format.
 
 use std::fmt;
 
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 
 /// A CRC32C checksum.
 ///
-/// Written and read the way Cloud Storage does: the base64 of its four bytes, big-endian
+/// Its text format is Cloud Storage's: the base64 of four bytes, big-endian
 /// (<https://docs.cloud.google.com/storage/docs/data-validation>).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Crc32c(u32);
 
 impl Crc32c {
-    /// The checksum with this value.
+    /// Creates a checksum from its value.
     pub const fn new(value: u32) -> Self {
         Self(value)
     }
 
-    /// The checksum of `bytes`.
+    /// Computes the checksum of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(crc32c::crc32c(bytes))
     }
 
-    /// The checksum of the bytes that this one is of, and then `bytes`.
+    /// Returns the checksum after `bytes` are appended to the bytes of this one.
     pub fn append(self, bytes: &[u8]) -> Self {
         Self(crc32c::crc32c_append(self.0, bytes))
     }
 
-    /// The checksum's value.
+    /// Returns the checksum's value.
     pub const fn value(self) -> u32 {
         self.0
     }
 
-    /// Reads the form that [`Display`](fmt::Display) writes; `None` for anything else.
+    /// Parses the format of [`Display`](fmt::Display); `None` for any other text.
     pub fn from_base64(text: &str) -> Option<Self> {
         let bytes = BASE64.decode(text).ok()?;
         Some(Self(u32::from_be_bytes(bytes.try_into().ok()?)))
@@ -63,7 +63,9 @@ impl<'de> Deserialize<'de> for Crc32c {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::from_base64(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!("{text:?} is not the base64 of a CRC32C"))
+            serde::de::Error::custom(format!(
+                "invalid CRC32C {text:?}: expected four bytes in base64"
+            ))
         })
     }
 }
@@ -72,28 +74,28 @@ impl<'de> Deserialize<'de> for Crc32c {
 mod tests {
     use super::*;
 
-    // The check value of CRC-32C in RFC 3720, B.4, and of every catalogue: that of "123456789".
+    // The check value of CRC-32C, for "123456789" (RFC 3720, B.4, and CRC catalogues).
     #[test]
-    fn writes_the_base64_of_the_big_endian_value() {
+    fn checksum_is_displayed_as_base64_of_its_big_endian_bytes() {
         let crc = Crc32c::of(b"123456789");
         assert_eq!(crc.value(), 0xE306_9283);
         assert_eq!(crc.to_string(), "4waSgw==");
     }
 
     #[test]
-    fn grows_with_the_bytes() {
+    fn appended_parts_have_the_checksum_of_the_whole() {
         let whole = Crc32c::of(b"123456789");
         assert_eq!(Crc32c::of(b"").append(b"1234").append(b"").append(b"56789"), whole);
     }
 
     #[test]
-    fn reads_back_what_it_writes() {
+    fn displayed_checksum_parses_to_itself() {
         let crc = Crc32c::new(0x0102_0304);
         assert_eq!(Crc32c::from_base64(&crc.to_string()), Some(crc));
     }
 
     #[test]
-    fn reads_nothing_else() {
+    fn malformed_base64_is_rejected() {
         for text in ["", "4waSgw", "4waSg", "AAAAAAA=", "!!!!!!==", "4waSgw== "] {
             assert_eq!(Crc32c::from_base64(text), None, "{text:?}");
         }

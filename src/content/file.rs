@@ -1,4 +1,4 @@
-//! A file as content: read once for its size and checksum, and then from any offset.
+//! A file as content. It is read once for its size and checksum, and then from any offset.
 
 use std::fs::File;
 use std::io;
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Content, Crc32c};
 
-/// How many bytes of a file are read at a time.
-const BUFFER: usize = 256 << 10;
+/// The size of a read.
+const BUFFER_SIZE: usize = 256 << 10;
 
-/// The bytes that a file had when it was first read.
+/// The bytes of a file at the time of its first read.
 ///
-/// Where it changes later, other bytes come than the checksum says, or too few of them: whoever
-/// receives them must check. What is appended later is not a part of it.
+/// If the file changes later, the bytes may not match the checksum, or there may be too few of them:
+/// the receiver must verify both. Bytes that are appended later are ignored.
 #[derive(Debug)]
 pub struct FileContent {
     file: File,
@@ -22,16 +22,16 @@ pub struct FileContent {
 }
 
 impl FileContent {
-    /// Reads `file` through, unless `stopped` is set while that is done.
+    /// Reads all of `file`, for its size and checksum.
     ///
     /// # Errors
-    /// The file cannot be read; or [`io::ErrorKind::TimedOut`] where it was stopped.
+    /// The file cannot be read, or `stopped` was set meanwhile ([`io::ErrorKind::TimedOut`]).
     pub fn new(file: File, stopped: &AtomicBool) -> io::Result<Self> {
         let (mut size, mut crc32c) = (0, Crc32c::of(&[]));
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; BUFFER_SIZE];
         loop {
             if stopped.load(Ordering::Relaxed) {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "told to stop"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "cancelled"));
             }
             match read_at(&file, size, &mut buffer)? {
                 0 => return Ok(Self { file, size, crc32c }),
@@ -43,7 +43,7 @@ impl FileContent {
         }
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -59,10 +59,10 @@ impl Content for FileContent {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        match read_at(&self.file, offset, &mut buffer[..most])? {
-            0 if most > 0 => Err(io::Error::new(
+        let remaining = self.size.saturating_sub(offset);
+        let max = buffer.len().min(usize::try_from(remaining).unwrap_or(usize::MAX));
+        match read_at(&self.file, offset, &mut buffer[..max])? {
+            0 if max > 0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 format!("the file had {} bytes, and now ends at {offset}", self.size),
             )),
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_its_bytes_from_any_offset() {
-        for size in [0, 1, BUFFER - 1, BUFFER, BUFFER + 1] {
+    fn file_is_readable_from_any_offset() {
+        for size in [0, 1, BUFFER_SIZE - 1, BUFFER_SIZE, BUFFER_SIZE + 1] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             let content = content(&bytes);
             assert_eq!((content.size(), content.crc32c()), (size as u64, Crc32c::of(&bytes)));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_is_not_a_part_of_it() {
+    fn bytes_appended_later_are_ignored() {
         let content = content(b"123456789");
         (&content.file).write_all(b"more").unwrap();
         let mut bytes = [0; 20];
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_has_become_shorter_is_an_error() {
+    fn truncated_file_is_an_error() {
         let content = content(b"123456789");
         content.file.set_len(5).unwrap();
         let error = content.read_at(5, &mut [0; 4]).unwrap_err();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_it_through_can_be_stopped() {
+    fn first_read_can_be_cancelled() {
         let error = FileContent::new(file(b"x"), &AtomicBool::new(true)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -1,35 +1,52 @@
-//! What is sent: bytes that can be had again from any offset, with a size and a checksum that are
-//! known before the first of them is sent; and bytes that come once.
+//! The bytes of uploads, their sizes, checksums and names.
 //!
-//! This room knows nothing of Cloud Storage, of HTTP, or of where the bytes go.
+//! [`Content`] is readable from any offset, any number of times, and has a size and a checksum that are
+//! known in advance. A [`Source`] is readable once. This module knows nothing about the requests that
+//! send the bytes.
 
 mod crc;
 mod file;
 mod name;
 mod random;
 mod size;
-mod source;
 
 pub use crc::Crc32c;
 pub use file::FileContent;
 pub use name::{ClientNameError, ObjectPrefix, ObjectPrefixError};
 pub use random::{CHECKSUM_SETTLED, RandomContent, Seed};
 pub use size::{ByteSize, ByteSizeError};
-pub use source::Source;
 
 use std::io;
 
 /// Bytes of a known size and checksum, readable from any offset, any number of times.
 ///
-/// Whoever sends a `Content` never has to keep what it has sent: after a fault it reads the same
+/// A sender of `Content` never has to keep bytes that it has sent: after a fault, it reads the same
 /// bytes again.
 pub trait Content: Sync {
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     fn size(&self) -> u64;
 
-    /// The CRC32C of all the bytes.
+    /// Returns the CRC32C of all bytes.
     fn crc32c(&self) -> Crc32c;
 
-    /// Reads bytes from `offset` on into `buffer`; returns how many, 0 only at the end.
+    /// Reads bytes at `offset` into `buffer`. Returns their number, 0 only at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// A stream of bytes, readable once: a client's request body, standard input.
+///
+/// Bytes cannot be read again, so a sender of a `Source` keeps them until they are stored. The thread
+/// that uploads reads the source.
+pub trait Source {
+    /// Returns the number of bytes, if it was declared in advance.
+    fn declared_size(&self) -> Option<u64>;
+
+    /// Reads the next bytes into `buffer`, which is not empty. Returns their number, 0 only at the
+    /// end. By then, the source has verified everything that was declared about the bytes, such as a
+    /// digest. Blocks as long as the source allows.
+    ///
+    /// # Errors
+    /// The bytes do not arrive, or do not match what was declared. The caller must discard all bytes
+    /// read so far.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 }

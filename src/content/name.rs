@@ -1,4 +1,4 @@
-//! The names of objects: drawn ones, which cannot collide, and those that clients choose.
+//! Object names: random ones, which cannot collide, and names that clients choose.
 //!
 //! The limits are Cloud Storage's: <https://docs.cloud.google.com/storage/docs/objects#naming>.
 
@@ -8,93 +8,91 @@ use std::str::FromStr;
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The longest object name that Cloud Storage takes, in bytes of UTF-8.
+/// Cloud Storage's limit for object names, in bytes of UTF-8.
 const MAX_NAME: usize = 1024;
-/// What no object's name may begin with.
-const RESERVED: &str = ".well-known/acme-challenge/";
-/// What [`ObjectPrefix::random_name`] appends: a UUID in its usual form.
-const SUFFIX: usize = uuid::fmt::Hyphenated::LENGTH;
+/// The prefix that Cloud Storage reserves.
+const RESERVED_PREFIX: &str = ".well-known/acme-challenge/";
+/// The length of the UUID that [`ObjectPrefix::random_name`] appends.
+const UUID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
 
-/// What every object's name begins with; may be empty. Usually ends with a slash.
+/// The prefix of every object's name. May be empty; usually ends with a slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectPrefix(String);
 
-/// Why a text cannot be an [`ObjectPrefix`].
+/// Error for a text that is not a valid [`ObjectPrefix`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ObjectPrefixError {
-    /// Longer than leaves room for the rest of the name.
-    #[error("is {0} bytes long: write at most {max}", max = MAX_NAME - SUFFIX)]
+    /// Too long for names below it.
+    #[error("is {0} bytes long: use at most {max}", max = MAX_NAME - UUID_LENGTH)]
     TooLong(usize),
-    /// A character that makes an object hard to reach or to list.
-    #[error("has the character {0:?} in it: write printable characters, and none of # [ ] * ?")]
+    /// A character that makes objects hard to address or to list.
+    #[error("contains the character {0:?}: use printable characters except # [ ] * ?")]
     BadCharacter(char),
-    /// A segment that tools take for a folder of their own, or for none.
+    /// A segment that tools interpret as another folder, or as none.
     #[error(
-        "has an empty, '.' or '..' segment: write it like reports/2026/, without a leading slash"
+        "has an empty, '.' or '..' segment: use a form like reports/2026/, without a leading slash"
     )]
     BadSegment,
 }
 
-/// Why a client's text cannot be an object's name. Reads on from "the name".
+/// Error for a client's text that is not a valid object name. The message continues "the name".
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientNameError {
-    /// No text at all.
+    /// An empty text.
     #[error("is empty")]
     Empty,
-    /// Longer than Cloud Storage takes.
-    #[error("is {bytes} bytes long in UTF-8: at most {most} are left for it here")]
+    /// Longer than Cloud Storage's limit, together with the prefix.
+    #[error("is {bytes} bytes long in UTF-8; the maximum is {max}")]
     TooLong {
-        /// How long it is.
+        /// The length of the text.
         bytes: usize,
-        /// What the prefix leaves.
-        most: usize,
+        /// The limit without the prefix.
+        max: usize,
     },
-    /// A control character: a line break, a tabulator, an escape sequence.
-    #[error("has the control character {0:?} in it")]
+    /// A control character, such as a line break, a tab or an escape.
+    #[error("contains the control character {0:?}")]
     ControlCharacter(char),
     /// A leading, a trailing or a double slash.
-    #[error(
-        "has an empty segment: it may neither begin nor end with a slash, nor have two in a row"
-    )]
+    #[error("has an empty segment: it must not begin or end with a slash, or contain two in a row")]
     EmptySegment,
-    /// What file systems and browsers take for a folder, and not for a name.
-    #[error("has the segment {0:?} in it: write the name without it")]
+    /// A segment that file systems and browsers interpret as a folder.
+    #[error("contains the segment {0:?}: remove it")]
     DotSegment(String),
-    /// What certificate authorities look for.
-    #[error("begins with {RESERVED}, which Cloud Storage refuses")]
+    /// The prefix of ACME challenges, which certificate authorities look for.
+    #[error("begins with {RESERVED_PREFIX}, which Cloud Storage reserves")]
     Reserved,
 }
 
 impl ObjectPrefix {
-    /// The name under this prefix that a client has chosen.
+    /// Returns the object name for a name that a client has chosen.
     ///
     /// # Errors
-    /// What is wrong with `name`. It is never mended: an object has the name that was asked for.
+    /// `name` is invalid. It is never corrected: an object has exactly the requested name.
     pub fn client_name(&self, name: &str) -> Result<String, ClientNameError> {
         self.check(name, MAX_NAME.saturating_sub(self.0.len()))?;
         Ok(format!("{}{name}", self.0))
     }
 
-    /// As [`client_name`](Self::client_name), with a UUID before the last segment's extension, so
-    /// that nobody else has the name: `report.pdf` becomes `report-0198….pdf`.
+    /// Like [`client_name`](Self::client_name), with a UUID before the extension of the last segment,
+    /// so that the name is unique: `report.pdf` becomes `report-0198….pdf`.
     ///
     /// # Errors
-    /// What is wrong with `name`.
+    /// `name` is invalid.
     pub fn unique_client_name(&self, name: &str) -> Result<String, ClientNameError> {
-        self.check(name, MAX_NAME.saturating_sub(self.0.len() + "-".len() + SUFFIX))?;
+        self.check(name, MAX_NAME.saturating_sub(self.0.len() + "-".len() + UUID_LENGTH))?;
         let segment = name.rfind('/').map_or(0, |slash| slash + 1);
-        // A dot at a segment's beginning hides a file and begins no extension.
+        // A dot at the beginning of a segment marks a hidden file, not an extension.
         let stem = name[segment..].rfind('.').filter(|&dot| dot > 0);
         let (stem, extension) = name.split_at(stem.map_or(name.len(), |dot| segment + dot));
         Ok(format!("{}{stem}-{}{extension}", self.0, Uuid::now_v7()))
     }
 
-    fn check(&self, name: &str, most: usize) -> Result<(), ClientNameError> {
+    fn check(&self, name: &str, max: usize) -> Result<(), ClientNameError> {
         if name.is_empty() {
             return Err(ClientNameError::Empty);
         }
-        if name.len() > most {
-            return Err(ClientNameError::TooLong { bytes: name.len(), most });
+        if name.len() > max {
+            return Err(ClientNameError::TooLong { bytes: name.len(), max });
         }
         if let Some(control) = name.chars().find(|c| c.is_control()) {
             return Err(ClientNameError::ControlCharacter(control));
@@ -106,25 +104,25 @@ impl ObjectPrefix {
                 _ => {}
             }
         }
-        match format!("{}{name}", self.0).starts_with(RESERVED) {
-            true => Err(ClientNameError::Reserved),
-            false => Ok(()),
+        if format!("{}{name}", self.0).starts_with(RESERVED_PREFIX) {
+            return Err(ClientNameError::Reserved);
         }
+        Ok(())
     }
 
-    /// A name under this prefix that nobody else ever draws: a UUID version 7 (RFC 9562), so that
-    /// names list in the order in which they were made.
+    /// Returns a unique name: a UUID version 7 (RFC 9562), so that a listing has names in the order of
+    /// their creation.
     pub fn random_name(&self) -> String {
         format!("{}{}", self.0, Uuid::now_v7())
     }
 
-    /// The name under this prefix that belongs to these bytes, and to no others: a UUID version 8
-    /// (RFC 9562), which keeps 122 of their 128 bits.
+    /// Returns the name that is derived from these bytes: a UUID version 8 (RFC 9562), which keeps 122
+    /// of their 128 bits.
     pub fn derived_name(&self, bytes: [u8; 16]) -> String {
         format!("{}{}", self.0, uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
-    /// The prefix as text.
+    /// Returns the prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -134,11 +132,11 @@ impl FromStr for ObjectPrefix {
     type Err = ObjectPrefixError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > MAX_NAME - SUFFIX {
+        if text.len() > MAX_NAME - UUID_LENGTH {
             return Err(ObjectPrefixError::TooLong(text.len()));
         }
-        if let Some(bad) = text.chars().find(|&c| c.is_control() || "#[]*?".contains(c)) {
-            return Err(ObjectPrefixError::BadCharacter(bad));
+        if let Some(c) = text.chars().find(|&c| c.is_control() || "#[]*?".contains(c)) {
+            return Err(ObjectPrefixError::BadCharacter(c));
         }
         let folders = text.strip_suffix('/').unwrap_or(text);
         let bad_segment = |segment: &str| matches!(segment, "" | "." | "..");
@@ -162,14 +160,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_client_writes_is_a_legal_name_or_refused(
+        fn any_client_name_is_legal_or_rejected(
             name in "[./a\\PC\\n\\\\]{0,12}(\\PC{0,400}|[./]{0,4})",
             prefix in prop::sample::select(vec!["", "p/", "a-", ".well-known/"]),
         ) {
             let prefix: ObjectPrefix = prefix.parse().unwrap();
             if let Ok(whole) = prefix.client_name(&name) {
                 prop_assert_eq!(&whole, &format!("{prefix}{name}"));
-                prop_assert!(whole.len() <= MAX_NAME && !whole.starts_with(RESERVED));
+                prop_assert!(whole.len() <= MAX_NAME && !whole.starts_with(RESERVED_PREFIX));
                 prop_assert!(!whole.chars().any(char::is_control));
                 prop_assert!(whole.split('/').all(|part| !matches!(part, "" | "." | "..")));
             }
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn names_begin_with_the_prefix_and_differ() {
+    fn random_names_begin_with_the_prefix_and_differ() {
         let prefix: ObjectPrefix = "reports/2026/".parse().unwrap();
         let names: std::collections::HashSet<_> = (0..1000).map(|_| prefix.random_name()).collect();
         assert_eq!(names.len(), 1000);
@@ -188,34 +186,34 @@ mod tests {
     }
 
     #[test]
-    fn names_list_in_the_order_in_which_they_were_made() {
+    fn random_names_sort_in_the_order_of_their_creation() {
         let prefix = ObjectPrefix::default();
         let names: Vec<_> = (0..1000).map(|_| prefix.random_name()).collect();
         assert!(names.is_sorted());
     }
 
     #[test]
-    fn a_derived_name_belongs_to_its_bytes() {
+    fn derived_name_depends_on_its_bytes() {
         let prefix: ObjectPrefix = "p/".parse().unwrap();
         assert_eq!(prefix.derived_name([0xff; 16]), "p/ffffffff-ffff-8fff-bfff-ffffffffffff");
         assert_eq!(prefix.derived_name([0; 16]), "p/00000000-0000-8000-8000-000000000000");
     }
 
     #[test]
-    fn the_longest_prefix_leaves_a_legal_name() {
-        let prefix: ObjectPrefix = "p".repeat(MAX_NAME - SUFFIX).parse().unwrap();
+    fn longest_prefix_allows_a_legal_name() {
+        let prefix: ObjectPrefix = "p".repeat(MAX_NAME - UUID_LENGTH).parse().unwrap();
         assert_eq!(prefix.random_name().len(), MAX_NAME);
     }
 
     #[test]
-    fn takes_folders_and_plain_beginnings() {
+    fn prefix_may_be_a_folder_or_any_beginning() {
         for text in ["", "a", "a/", "a/b", "a/b/", "tenant-7-", "ä/ö/", ".well-known/"] {
             assert_eq!(text.parse::<ObjectPrefix>().unwrap().as_str(), text);
         }
     }
 
     #[test]
-    fn a_client_chooses_any_name_that_is_a_path() {
+    fn client_name_may_be_any_path() {
         let prefix: ObjectPrefix = "in box/".parse().unwrap();
         for name in [
             "a",
@@ -236,41 +234,41 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_name_that_is_no_path_is_refused_and_told_why() {
-        let refused = |name: &str, why: &str| {
+    fn client_name_that_is_not_a_path_is_rejected_with_the_reason() {
+        let rejected = |name: &str, reason: &str| {
             for prefix in ["", "p/"] {
                 let prefix: ObjectPrefix = prefix.parse().unwrap();
                 let error = prefix.client_name(name).expect_err(name);
                 assert_eq!(prefix.unique_client_name(name), Err(error.clone()));
-                assert!(error.to_string().contains(why), "{name:?}: {error}");
+                assert!(error.to_string().contains(reason), "{name:?}: {error}");
             }
         };
-        refused("", "is empty");
+        rejected("", "is empty");
         for name in ["/", "/a", "a/", "a//b", "//a"] {
-            refused(name, "neither begin nor end with a slash");
+            rejected(name, "must not begin or end with a slash");
         }
         for name in [".", "..", "../a", "a/../b", "a/.", "./a", "a/.."] {
-            refused(name, "segment \".");
+            rejected(name, "segment \".");
         }
         for name in ["a\n", "\r", "a\0b", "\t", "\u{1b}[31m", "a\u{7f}", "a\u{85}b"] {
-            refused(name, "control character");
+            rejected(name, "control character");
         }
     }
 
     #[test]
-    fn a_clients_name_has_the_room_that_the_prefix_leaves() {
+    fn client_name_and_prefix_share_the_length_limit() {
         let prefix: ObjectPrefix = "p/".parse().unwrap();
         let longest = "\u{fc}".repeat(511);
         assert_eq!(prefix.client_name(&longest).unwrap().len(), MAX_NAME);
         let error = prefix.client_name(&format!("{longest}x")).unwrap_err();
-        assert_eq!(error, ClientNameError::TooLong { bytes: 1023, most: 1022 });
+        assert_eq!(error, ClientNameError::TooLong { bytes: 1023, max: 1022 });
         assert_eq!(prefix.unique_client_name(&"x".repeat(985)).unwrap().len(), MAX_NAME);
         let error = prefix.unique_client_name(&"x".repeat(986)).unwrap_err();
-        assert_eq!(error, ClientNameError::TooLong { bytes: 986, most: 985 });
+        assert_eq!(error, ClientNameError::TooLong { bytes: 986, max: 985 });
     }
 
     #[test]
-    fn a_name_that_cloud_storage_keeps_for_itself_is_refused_with_its_prefix() {
+    fn reserved_name_is_rejected_with_any_prefix() {
         for (prefix, name) in
             [("", ".well-known/acme-challenge/x"), (".well-known/", "acme-challenge/x")]
         {
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unique_name_keeps_its_extension() {
+    fn unique_name_keeps_its_extension() {
         let prefix: ObjectPrefix = "p/".parse().unwrap();
         for (name, begins, ends) in [
             ("report.pdf", "p/report-", ".pdf"),
@@ -297,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_makes_objects_hard_to_reach() {
+    fn prefix_that_makes_objects_hard_to_address_is_rejected() {
         for text in [
             "/", "/a", "a//b", "a//", "..", "../a/", "a/./", "a/..", "\n", "a\u{7f}/", "a#", "a?b",
             "[a]",

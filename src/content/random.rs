@@ -9,9 +9,9 @@
 //!   byte(offset) = pool[offset mod BLOCK] ^ mask(seed, offset / BLOCK)[offset mod 8]
 //! ```
 //!
-//! The last four bytes are an exception: they are chosen such that the CRC32C of the whole is the
-//! one that the seed names. A CRC is linear over GF(2), so the checksum of a block follows from its
-//! mask by table look-up, and the one of a terabyte is known without making a byte of it.
+//! The last four bytes are an exception: they are chosen such that the CRC32C of the file is the one
+//! that the seed determines. A CRC is linear over GF(2), so the checksum of a block follows from its
+//! mask by table look-up, and the checksum of a terabyte is known without generating a byte of it.
 
 use std::fmt;
 use std::io;
@@ -22,37 +22,38 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::{Content, Crc32c};
 
-/// How many bytes share a mask: small enough for the pool to stay in a core's second-level cache.
+/// The number of bytes that share a mask: small enough for the pool to stay in a core's second-level
+/// cache.
 const BLOCK: usize = 128 << 10;
-/// How many bytes at the end of a file set its checksum.
+/// The number of bytes at the end of a file that set its checksum.
 const TAIL: usize = 4;
-/// From this many bytes on, a file's checksum follows from its seed alone.
+/// The smallest size for which a file's checksum follows from its seed alone.
 pub const CHECKSUM_SETTLED: u64 = TAIL as u64;
 /// The Castagnoli polynomial, reflected (RFC 3720, section 12.1).
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
-/// What a random file is made from. Written as 32 hexadecimal digits.
+/// The seed of a random file. Its text format is 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(u128);
 
 impl Seed {
-    /// A seed that nobody else draws, from the operating system's randomness.
-    pub fn draw() -> Self {
+    /// Creates a unique seed from the operating system's randomness.
+    pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// The seed with this value.
+    /// Creates a seed from its value.
     pub const fn new(value: u128) -> Self {
         Self(value)
     }
 
-    /// Reads the form that [`Display`](fmt::Display) writes; `None` for anything else.
+    /// Parses the format of [`Display`](fmt::Display); `None` for any other text.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
         u128::from_str_radix(text, 16).ok().filter(|_| digits).map(Self)
     }
 
-    /// The checksum of every file of [`CHECKSUM_SETTLED`] bytes or more that is made from this seed.
+    /// Returns the checksum of every file of [`CHECKSUM_SETTLED`] bytes or more with this seed.
     pub fn crc32c(self) -> Crc32c {
         Crc32c::new(self.checksum())
     }
@@ -61,7 +62,7 @@ impl Seed {
         (mix(self.high() ^ mix(!self.low())) >> 32) as u32
     }
 
-    /// The eight bytes that make this block of the pool this file's own.
+    /// Returns the mask that makes this block unique to this file.
     fn mask(self, block: u64) -> u64 {
         mix(self.low() ^ mix(self.high().wrapping_add(block)))
     }
@@ -99,9 +100,9 @@ pub struct RandomContent {
 }
 
 impl RandomContent {
-    /// The file of `size` bytes that `seed` describes.
+    /// Creates the file of `size` bytes with this seed.
     ///
-    /// Costs one table look-up for every block of 128 KiB, and at most one block of bytes.
+    /// The cost is one table look-up for every block of 128 KiB, and at most one block of bytes.
     pub fn new(seed: Seed, size: u64) -> Self {
         let Some(body) = size.checked_sub(TAIL as u64) else {
             let register = register_after(seed, size);
@@ -112,12 +113,12 @@ impl RandomContent {
         Self { seed, size, crc32c: Crc32c::new(checksum), tail: tail.to_le_bytes() }
     }
 
-    /// What the file is made from.
+    /// Returns the file's seed.
     pub fn seed(&self) -> Seed {
         self.seed
     }
 
-    /// Where the tail begins; a file shorter than a tail has none.
+    /// Returns the offset of the tail. A file shorter than a tail has none.
     fn tail_offset(&self) -> u64 {
         self.size.checked_sub(TAIL as u64).unwrap_or(self.size)
     }
@@ -147,7 +148,7 @@ impl Content for RandomContent {
     }
 }
 
-/// Makes the bytes from `offset` on, block by block.
+/// Generates the bytes from `offset` on, block by block.
 fn fill(seed: Seed, offset: u64, mut buffer: &mut [u8]) {
     let mut block = offset / BLOCK as u64;
     let mut start = (offset % BLOCK as u64) as usize;
@@ -159,7 +160,8 @@ fn fill(seed: Seed, offset: u64, mut buffer: &mut [u8]) {
     }
 }
 
-/// Writes `pool ^ mask` to `out`, both of one length; `start` is where in its block `pool` lies.
+/// Writes `pool ^ mask` to `out`, which has the length of `pool`. `start` is the offset of `pool` in
+/// its block.
 fn combine(pool: &[u8], mask: u64, start: usize, out: &mut [u8]) {
     let mask = mask.rotate_right(8 * (start % 8) as u32);
     let (pool_words, pool_rest) = pool.as_chunks::<8>();
@@ -172,7 +174,7 @@ fn combine(pool: &[u8], mask: u64, start: usize, out: &mut [u8]) {
     }
 }
 
-/// The CRC register after the first `size` bytes of the seed's endless stream.
+/// Returns the CRC register after the first `size` bytes of the seed's endless stream.
 fn register_after(seed: Seed, size: u64) -> u32 {
     let pool = &*POOL;
     let blocks = size / BLOCK as u64;
@@ -192,25 +194,25 @@ fn register_after(seed: Seed, size: u64) -> u32 {
     register
 }
 
-/// The CRC register, without the inversions at both ends of a checksum, after some more bytes.
+/// Returns the CRC register after some more bytes, without the inversions at both ends of a checksum.
 fn advance(register: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!register, bytes)
 }
 
-/// The register from which four zero bytes lead to this one.
+/// Returns the register from which four zero bytes lead to this one.
 fn rewind_tail(register: u32) -> u32 {
-    (0..8 * TAIL).fold(register, |register, _| match register >> 31 {
-        1 => ((register ^ POLYNOMIAL) << 1) | 1,
-        _ => register << 1,
+    (0..8 * TAIL).fold(register, |register, _| {
+        let top_bit_is_set = register >> 31 == 1;
+        if top_bit_is_set { ((register ^ POLYNOMIAL) << 1) | 1 } else { register << 1 }
     })
 }
 
-/// The bytes that all files are made of, and what a block of them does to a CRC register.
+/// The bytes that all files are made of, and the effect of a block of them on a CRC register.
 struct Pool {
     bytes: Vec<u8>,
     /// The register, from zero, after the pool's own bytes.
     register: u32,
-    /// What the register becomes over a block of zeros.
+    /// The effect of a block of zeros on a register.
     past_block: LinearMap<4>,
     /// The register, from zero, after a block of one mask.
     of_mask: LinearMap<8>,
@@ -218,7 +220,7 @@ struct Pool {
 
 static POOL: LazyLock<Pool> = LazyLock::new(|| {
     let mut bytes = vec![0; BLOCK];
-    // Any seed does; this one must not change, or files could not be made again.
+    // Any seed works, but this one must not change, or files could not be reproduced.
     ChaCha8Rng::seed_from_u64(0x6763_735f_7570_6c64).fill_bytes(&mut bytes);
     let zeros = vec![0; BLOCK];
     Pool {
@@ -235,7 +237,7 @@ struct LinearMap<const N: usize> {
 }
 
 impl<const N: usize> LinearMap<N> {
-    /// Tabulates the map from what it makes of each single bit.
+    /// Tabulates the map from its image of each single bit.
     fn new(of_bit: impl Fn([u8; N]) -> u32) -> Self {
         let mut tables = [[0; 256]; N];
         for (position, table) in tables.iter_mut().enumerate() {
@@ -279,13 +281,13 @@ mod tests {
         bytes_from(content, 0, 1 << 20)
     }
 
-    /// Sizes at which something changes: no tail, no body, the ends of blocks.
+    /// Boundary sizes: no tail, no body, the ends of blocks.
     fn edges() -> impl Iterator<Item = u64> {
         (0..=13).chain([B, 2 * B, 3 * B].into_iter().flat_map(|end| end - 6..=end + 6))
     }
 
     #[test]
-    fn has_the_size_and_the_checksum_that_it_states() {
+    fn content_has_its_size_and_checksum() {
         for size in edges() {
             let content = RandomContent::new(Seed::new(7), size);
             let bytes = all_bytes(&content);
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_from_any_edge_are_the_tail_of_all_bytes() {
+    fn bytes_from_any_offset_are_the_rest_of_the_content() {
         for size in edges() {
             let content = RandomContent::new(Seed::new(8), size);
             let all = all_bytes(&content);
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_known_before_the_size() {
+    fn checksum_follows_from_the_seed_alone() {
         let of_size = |size| RandomContent::new(Seed::new(9), size).crc32c();
         assert_eq!(of_size(CHECKSUM_SETTLED), of_size(1 << 40));
         assert_eq!(of_size(CHECKSUM_SETTLED), Seed::new(9).crc32c());
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_beyond_the_end() {
+    fn read_beyond_the_end_returns_nothing() {
         let content = RandomContent::new(Seed::new(11), 10);
         for offset in [10, 11, 14, u64::MAX] {
             assert_eq!(content.read_at(offset, &mut [0; 8]).unwrap(), 0);
@@ -335,15 +337,15 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_seed_never_change() {
+    fn bytes_of_a_seed_never_change() {
         let content = RandomContent::new(Seed::new(1), 1 << 20);
         assert_eq!(content.crc32c().to_string(), "nJ29DA==");
         assert_eq!(bytes_from(&content, 0, 8)[..8], [40, 110, 70, 68, 206, 17, 116, 236]);
     }
 
     #[test]
-    fn a_seed_reads_back_what_it_writes() {
-        let seed = Seed::draw();
+    fn displayed_seed_parses_to_itself() {
+        let seed = Seed::random();
         assert_eq!(Seed::from_hex(&seed.to_string()), Some(seed));
         for text in ["", "1", "+0000000000000000000000000000001", &"g".repeat(32), &"0".repeat(33)]
         {
@@ -353,7 +355,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_size_offset_and_step_read_the_same_bytes(
+        fn reads_of_any_size_offset_and_step_return_the_same_bytes(
             seed: u128, size in 0..3 * B, part in 0.0..1.0f64, step in 1..200_000usize,
         ) {
             let content = RandomContent::new(Seed::new(seed), size);

@@ -1,4 +1,4 @@
-//! Sizes as people write them: `1048576`, `1MiB`, `5GB`.
+//! Byte sizes in text: `1048576`, `1MiB`, `5GB`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,16 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(u64);
 
-/// Why a text is no [`ByteSize`]. The message names the form that is expected.
+/// Error for a text that is not a valid [`ByteSize`]. The message says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is no size: write whole bytes (1048576) or a whole number with a unit (64KiB, 1MiB, 5GB)"
+    "invalid size {text:?}: use bytes (1048576) or a whole number with a unit (64KiB, 1MiB, 5GB)"
 )]
 pub struct ByteSizeError {
     text: String,
 }
 
+/// Units and their sizes in bytes, in ascending order of decimal and then of binary units.
 const UNITS: [(&str, u64); 9] = [
     ("B", 1),
     ("kB", 1_000),
@@ -31,17 +32,17 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl ByteSize {
-    /// This many bytes.
+    /// Creates a size of this many bytes.
     pub const fn bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// This many times 1024 × 1024 bytes.
+    /// Creates a size of this many times 1024 × 1024 bytes.
     pub const fn mebibytes(mebibytes: u64) -> Self {
         Self(mebibytes << 20)
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub const fn as_u64(self) -> u64 {
         self.0
     }
@@ -65,7 +66,7 @@ fn parse(text: &str) -> Option<ByteSize> {
     number.parse::<u64>().ok()?.checked_mul(scale).map(ByteSize)
 }
 
-/// The largest unit that leaves a whole number, so that nothing is rounded.
+/// Uses the largest unit that gives a whole number, so that nothing is rounded.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = |&(_, scale): &(&str, u64)| self.0 >= scale && self.0.is_multiple_of(scale);
@@ -82,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_bytes_and_units() {
+    fn bytes_and_units_are_parsed() {
         for (text, bytes) in [
             ("0", 0),
             ("1048576", 1 << 20),
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_anything_else_and_says_what_to_write() {
+    fn invalid_sizes_are_rejected_with_an_example() {
         for text in [
             "",
             " ",
@@ -122,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_text_is_not_repeated_in_full() {
+    fn error_message_truncates_a_long_text() {
         let error = "9".repeat(1 << 20).parse::<ByteSize>().expect_err("too large");
         assert!(error.to_string().len() < 200);
     }
 
     proptest! {
         #[test]
-        fn reads_back_what_it_writes(bytes: u64) {
+        fn displayed_size_parses_to_itself(bytes: u64) {
             prop_assert_eq!(ByteSize(bytes).to_string().parse(), Ok(ByteSize(bytes)));
         }
     }

@@ -1,6 +1,6 @@
-//! The two checksums that Cloud Storage keeps of an object, and those that a client announces.
+//! The two checksums that Cloud Storage stores with an object, and those that a client sends.
 //!
-//! Written as Cloud Storage writes them: base64 of the big-endian CRC32C, and of the MD5
+//! The text format is Cloud Storage's: base64 of the big-endian CRC32C, and of the MD5
 //! (<https://docs.cloud.google.com/storage/docs/data-validation>).
 
 use base64::Engine;
@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 
 use super::error::ApiError;
 
-/// The checksums of some bytes.
+/// CRC32C and MD5 of the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Checksums {
     pub(super) crc32c: u32,
@@ -26,7 +26,7 @@ impl Checksums {
     }
 }
 
-/// Takes bytes as they come, and knows their checksums.
+/// Computes both checksums incrementally.
 #[derive(Clone, Default)]
 pub(super) struct Hasher {
     crc32c: u32,
@@ -44,35 +44,35 @@ impl Hasher {
     }
 }
 
-/// The checksums that a client says its object has; either may be missing.
+/// The checksums that a client expects its object to have; either may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Announced {
+pub(super) struct ExpectedChecksums {
     crc32c: Option<u32>,
     md5: Option<[u8; 16]>,
 }
 
-impl Announced {
-    /// Takes the `crc32c` field of an object's metadata.
-    pub(super) fn announce_crc32c(&mut self, text: &str) -> Result<(), ApiError> {
+impl ExpectedChecksums {
+    /// Adds the `crc32c` field of an object's metadata.
+    pub(super) fn expect_crc32c(&mut self, text: &str) -> Result<(), ApiError> {
         let crc32c = u32::from_be_bytes(decode("crc32c", text)?);
-        agree("crc32c", &mut self.crc32c, crc32c)
+        set_once("crc32c", &mut self.crc32c, crc32c)
     }
 
-    /// Takes the `md5Hash` field of an object's metadata.
-    pub(super) fn announce_md5(&mut self, text: &str) -> Result<(), ApiError> {
+    /// Adds the `md5Hash` field of an object's metadata.
+    pub(super) fn expect_md5(&mut self, text: &str) -> Result<(), ApiError> {
         let md5 = decode("md5Hash", text)?;
-        agree("md5Hash", &mut self.md5, md5)
+        set_once("md5Hash", &mut self.md5, md5)
     }
 
-    /// Takes an `x-goog-hash` header: `crc32c=…`, `md5=…`, or both with a comma between.
-    pub(super) fn announce_header(&mut self, header: &str) -> Result<(), ApiError> {
+    /// Adds an `x-goog-hash` header: `crc32c=…`, `md5=…`, or both separated by a comma.
+    pub(super) fn expect_header(&mut self, header: &str) -> Result<(), ApiError> {
         for part in header.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part.split_once('=') {
-                Some(("crc32c", text)) => self.announce_crc32c(text)?,
-                Some(("md5", text)) => self.announce_md5(text)?,
+                Some(("crc32c", text)) => self.expect_crc32c(text)?,
+                Some(("md5", text)) => self.expect_md5(text)?,
                 _ => {
                     return Err(ApiError::invalid(format!(
-                        "Invalid value for x-goog-hash: {part:?} (write crc32c=… or md5=…)"
+                        "Invalid value for x-goog-hash: {part:?} (use crc32c=… or md5=…)"
                     )));
                 }
             }
@@ -80,11 +80,11 @@ impl Announced {
         Ok(())
     }
 
-    /// Refuses content that is not what was announced.
-    pub(super) fn check(&self, actual: &Checksums) -> Result<(), ApiError> {
-        let mismatch = |name: &str, announced: String, computed: String| {
+    /// Rejects content whose checksums differ from the expected ones.
+    pub(super) fn verify(&self, actual: &Checksums) -> Result<(), ApiError> {
+        let mismatch = |name: &str, expected: String, computed: String| {
             Err(ApiError::invalid(format!(
-                "Provided {name} \"{announced}\" doesn't match calculated {name} \"{computed}\"."
+                "Provided {name} \"{expected}\" doesn't match calculated {name} \"{computed}\"."
             )))
         };
         match (self.crc32c, self.md5) {
@@ -105,11 +105,11 @@ fn decode<const N: usize>(name: &str, text: &str) -> Result<[u8; N], ApiError> {
     })
 }
 
-/// A client may repeat itself, but not contradict itself.
-fn agree<T: PartialEq>(name: &str, known: &mut Option<T>, new: T) -> Result<(), ApiError> {
+/// Sets a checksum. A client may send the same value again, but not another one.
+fn set_once<T: PartialEq>(name: &str, known: &mut Option<T>, new: T) -> Result<(), ApiError> {
     match known {
         Some(known) if *known != new => Err(ApiError::invalid(format!(
-            "The {name} of this request differs from the one announced before."
+            "The {name} of this request differs from the one sent before."
         ))),
         _ => {
             *known = Some(new);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_checksums_as_cloud_storage_does() {
+    fn checksums_are_base64_of_big_endian_bytes() {
         // The check value of CRC-32C (RFC 3720, and the CRC catalogue), and RFC 1321's for MD5.
         assert_eq!(of(b"123456789").crc32c, 0xe306_9283);
         assert_eq!(of(b"123456789").crc32c_text(), "4waSgw==");
@@ -138,21 +138,21 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_agrees_and_refuses_what_does_not() {
-        let mut announced = Announced::default();
-        announced.announce_header("crc32c=4waSgw==, md5=JfnnlDI7RTiF9RgfG2JNCw==").unwrap();
-        announced.announce_crc32c("4waSgw==").unwrap();
-        assert_eq!(announced.check(&of(b"123456789")), Ok(()));
-        assert_eq!(announced.check(&of(b"123456780")).unwrap_err().status, 400);
-        assert_eq!(announced.announce_crc32c("AAAAAA==").unwrap_err().status, 400);
+    fn expected_checksums_accept_equal_values_and_reject_others() {
+        let mut expected = ExpectedChecksums::default();
+        expected.expect_header("crc32c=4waSgw==, md5=JfnnlDI7RTiF9RgfG2JNCw==").unwrap();
+        expected.expect_crc32c("4waSgw==").unwrap();
+        assert_eq!(expected.verify(&of(b"123456789")), Ok(()));
+        assert_eq!(expected.verify(&of(b"123456780")).unwrap_err().status, 400);
+        assert_eq!(expected.expect_crc32c("AAAAAA==").unwrap_err().status, 400);
     }
 
     #[test]
-    fn refuses_what_is_no_checksum() {
+    fn malformed_checksum_headers_are_rejected() {
         for header in
             ["crc32c", "crc32c=", "crc32c=4waS", "sha1=4waSgw==", "md5=4waSgw==", "=", "§"]
         {
-            let error = Announced::default().announce_header(header).expect_err(header);
+            let error = ExpectedChecksums::default().expect_header(header).expect_err(header);
             assert_eq!(error.status, 400, "{header}");
         }
     }

@@ -1,42 +1,46 @@
-//! Refusals, in the form in which Cloud Storage's JSON API writes them:
+//! Errors, in the format of Cloud Storage's JSON API:
 //! <https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes>.
 
 use std::io;
 
 use serde_json::{Value, json};
 
-/// A request that is refused, and what the caller is told.
+/// The error response to a rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ApiError {
     /// The HTTP status.
     pub(super) status: u16,
-    /// The API's word for it: `notFound`, `conditionNotMet`…
+    /// The API's reason code: `notFound`, `conditionNotMet` and others.
     pub(super) reason: &'static str,
-    /// For a person.
+    /// Human-readable message.
     pub(super) message: String,
-    /// Whether a client that keeps to the protocol never gets this, whatever goes wrong.
-    pub(super) violation: bool,
+    /// True if only a client that breaks the protocol can get this error.
+    pub(super) is_violation: bool,
 }
 
 impl ApiError {
     pub(super) fn new(status: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status, reason, message: message.into(), violation: false }
+        Self { status, reason, message: message.into(), is_violation: false }
     }
 
-    /// A request that the protocol does not allow.
-    pub(super) fn illegal(status: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { violation: true, ..Self::new(status, reason, message) }
+    /// An error for a request that the protocol does not allow.
+    pub(super) fn protocol_violation(
+        status: u16,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { is_violation: true, ..Self::new(status, reason, message) }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, "invalid", message)
     }
 
-    pub(super) fn no_bucket(bucket: &str) -> Self {
+    pub(super) fn bucket_not_found(bucket: &str) -> Self {
         Self::new(404, "notFound", format!("The bucket {bucket} does not exist."))
     }
 
-    pub(super) fn no_object(bucket: &str, name: &str) -> Self {
+    pub(super) fn object_not_found(bucket: &str, name: &str) -> Self {
         Self::new(404, "notFound", format!("No such object: {bucket}/{name}"))
     }
 
@@ -44,12 +48,13 @@ impl ApiError {
         Self::new(412, "conditionNotMet", what)
     }
 
-    /// The store failed: a full disk, a folder that may not be written.
-    pub(super) fn store(what: &str, error: &io::Error) -> Self {
+    /// An error of the store, for instance a full disk or a read-only folder. `what` completes
+    /// "The emulator could not".
+    pub(super) fn storage_failed(what: &str, error: &io::Error) -> Self {
         Self::new(500, "internalError", format!("The emulator could not {what}: {error}"))
     }
 
-    /// The answer's body.
+    /// The response body.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "error": {

@@ -1,35 +1,33 @@
-//! A request as the rest of the room reads it, and an answer as the rest writes it. Knows nothing
-//! of buckets and objects.
+//! Request head, request body and response. Knows nothing about buckets and objects.
 
-use std::io::{Cursor, Read};
-use std::sync::Arc;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
-use tiny_http::{Method, Request};
+use tiny_http::Method;
 use url::form_urlencoded;
 
 use super::error::ApiError;
-use super::stop::Stop;
-use super::wire::{Break, Link};
+use super::faults::Break;
+use super::shutdown::ShutdownSignal;
+use crate::http::body::Body;
+use crate::http::body_source::BodySource;
+use crate::http::request::Request;
+use crate::http::response::{Response, ResponseBody};
 
-/// How much is read at once. Also the step in which Cloud Storage persists, so that a full buffer
-/// is a whole step.
-pub(super) const BUFFER: usize = 256 << 10;
+/// The size of a read. Also the step in which Cloud Storage persists an upload, so that a full
+/// buffer is a whole step.
+pub(super) const BUFFER_SIZE: usize = 256 << 10;
 
-/// When the rest of a body does not come, and when a request is dropped, the HTTP library allocates
-/// as much memory as is missing. More than this must not be missing then.
-pub(super) const MAX_UNREAD: u64 = 1 << 30;
+/// The largest JSON body, in bytes.
+const MAX_JSON_SIZE: usize = 1 << 20;
 
-/// The largest JSON body that is read into memory.
-const MAX_JSON: usize = 1 << 20;
-
-/// The parameters after the `?`.
+/// The parameters of a query string.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct QueryParams(Vec<(String, String)>);
 
-impl Query {
+impl QueryParams {
     pub(super) fn parse(text: &str) -> Self {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
@@ -38,7 +36,7 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter that must be a whole number, if it is there.
+    /// Returns an optional parameter that must be a whole number.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -48,22 +46,22 @@ impl Query {
     }
 }
 
-/// Everything of a request but its body.
+/// A request without its body.
 #[derive(Clone, Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub(super) method: Method,
-    /// The path's segments, percent-decoded. What is no UTF-8 makes the request malformed.
+    /// The path's segments, percent-decoded. A path that is not UTF-8 is rejected.
     pub(super) path: Vec<String>,
-    pub(super) query: Query,
-    /// Whom the client thinks that it talks to: host and port.
+    pub(super) query: QueryParams,
+    /// Host and port as the client knows them.
     pub(super) authority: String,
     headers: Vec<(String, String)>,
 }
 
-impl Head {
-    /// `own_authority` stands in for a Host header that is missing or senseless.
-    pub(super) fn of(request: &Request, own_authority: &str) -> Result<Self, ApiError> {
-        let target = request.url();
+impl RequestHead {
+    /// Parses a head. `own_authority` replaces a Host header that is missing or malformed.
+    pub(super) fn from_request(request: &Request, own_authority: &str) -> Result<Self, ApiError> {
+        let target = request.target.as_str();
         let target = match target.strip_prefix("http://") {
             Some(absolute) => absolute.find('/').map_or("/", |slash| &absolute[slash..]),
             None => target,
@@ -74,16 +72,13 @@ impl Head {
             .split('/')
             .map(|segment| percent_decode_str(segment).decode_utf8().map(|text| text.into_owned()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| ApiError::invalid("The path is not UTF-8, percent-encoded."))?;
-        let headers: Vec<_> = request
-            .headers()
-            .iter()
-            .map(|header| (header.field.to_string(), header.value.to_string()))
-            .collect();
+            .map_err(|_| ApiError::invalid("The path is not percent-encoded UTF-8."))?;
+        let headers =
+            request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let head = Self {
-            method: request.method().clone(),
+            method: request.method.clone(),
             path,
-            query: Query::parse(query),
+            query: QueryParams::parse(query),
             authority: String::new(),
             headers,
         };
@@ -91,7 +86,7 @@ impl Head {
         Ok(Self { authority: authority.unwrap_or(own_authority).to_owned(), ..head })
     }
 
-    /// The first header of this name, in any case of its letters.
+    /// The first header of this name, ignoring case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).next()
     }
@@ -103,7 +98,7 @@ impl Head {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What the `X-Goog-Meta-…` headers say
+    /// The custom metadata in `X-Goog-Meta-…` headers
     /// (<https://docs.cloud.google.com/storage/docs/json_api/v1/parameters#xgoogmeta>).
     pub(super) fn custom_metadata(&self) -> Map<String, Value> {
         let custom = |(field, value): &(String, String)| {
@@ -113,7 +108,7 @@ impl Head {
         self.headers.iter().filter_map(custom).collect()
     }
 
-    /// The start of every URL that is handed out.
+    /// The base of all URLs in responses.
     pub(super) fn base_url(&self) -> String {
         format!("http://{}", self.authority)
     }
@@ -124,162 +119,138 @@ fn is_authority(host: &str) -> bool {
     !host.is_empty() && host.len() <= 300 && host.chars().all(legal)
 }
 
-/// What is to happen to a request at a certain byte of its body.
+/// A fault at a given byte of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Incident {
-    /// How many bytes of the body are received before.
+pub(super) struct BodyFault {
+    /// The number of body bytes to receive first.
     pub(super) after: u64,
-    pub(super) what: IncidentKind,
+    pub(super) kind: BodyFaultKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IncidentKind {
-    /// The connection is broken off.
-    BreakOff(Break),
-    /// The body is not read any further, because the answer is already known.
-    AnswerEarly,
-    /// Nothing is read for this long.
+pub(super) enum BodyFaultKind {
+    /// Break the connection.
+    Break(Break),
+    /// Stop reading, because the response is already known.
+    RespondEarly,
+    /// Read nothing for this long.
     Stall(Duration),
 }
 
-/// The body ended before its end.
+/// The reason why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// The client's side of the connection ended.
-    ByClient,
-    /// An [`Incident`] ended it, and the connection with it.
-    BrokenOff,
-    /// An [`Incident`] says to answer now.
-    AnswerEarly,
+pub(super) enum BodyError {
+    /// The client disconnected or sent a malformed chunk, or the emulator shuts down.
+    Incomplete,
+    /// A [`BodyFault`] demands that the connection is broken.
+    Break(Break),
+    /// A [`BodyFault`] demands a response now.
+    RespondEarly,
 }
 
-/// Why a request comes to nothing.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It is refused, and the client told so.
-    Refused(ApiError),
-    /// Its body did not come whole.
-    Cut(Cut),
+pub(super) enum RequestError {
+    /// The emulator rejects it with this error.
+    Rejected(ApiError),
+    /// Its body is incomplete.
+    Body(BodyError),
 }
 
-impl From<ApiError> for Failure {
+impl From<ApiError> for RequestError {
     fn from(error: ApiError) -> Self {
-        Self::Refused(error)
+        Self::Rejected(error)
     }
 }
 
-impl From<Cut> for Failure {
-    fn from(cut: Cut) -> Self {
-        Self::Cut(cut)
+impl From<BodyError> for RequestError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 
-/// A request's body, as it comes in.
-pub(super) struct Body<'a> {
-    request: &'a mut Request,
-    link: Arc<Link>,
-    stop: &'a Stop,
+/// Reader of a request body.
+pub(super) struct RequestBody<'a> {
+    /// `None` for a request without a body.
+    source: Option<Body>,
+    shutdown: &'a ShutdownSignal,
     length: Option<u64>,
     received: u64,
-    incident: Option<Incident>,
-    cut: Option<Cut>,
-    ended: bool,
-    guarded: bool,
+    fault: Option<BodyFault>,
+    error: Option<BodyError>,
 }
 
-impl<'a> Body<'a> {
+impl<'a> RequestBody<'a> {
     pub(super) fn new(
-        request: &'a mut Request,
-        link: Arc<Link>,
-        stop: &'a Stop,
-        incident: Option<Incident>,
+        source: Option<Body>,
+        shutdown: &'a ShutdownSignal,
+        fault: Option<BodyFault>,
     ) -> Self {
-        let chunked = request.headers().iter().any(|h| h.field.equiv("Transfer-Encoding"));
-        let length = match chunked {
-            true => None,
-            false => Some(request.body_length().unwrap_or(0) as u64),
-        };
-        let guarded = length > Some(MAX_UNREAD);
-        let cut = (guarded && !link.guard_body()).then_some(Cut::ByClient);
-        Self { request, link, stop, length, received: 0, incident, cut, ended: false, guarded }
+        let length = source.as_ref().map_or(Some(0), Body::content_length);
+        Self { source, shutdown, length, received: 0, fault, error: None }
     }
 
-    /// The connection that it comes over.
-    pub(super) fn link(&self) -> &Link {
-        &self.link
-    }
-
-    /// What Content-Length says; `None` for a chunked body.
+    /// The Content-Length; `None` for a chunked body.
     pub(super) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes have come so far.
+    /// The number of bytes read so far.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// How the body ended before its end, if it did.
-    pub(super) fn cut(&self) -> Option<Cut> {
-        self.cut
+    /// The error that ended the body early, if any.
+    pub(super) fn error(&self) -> Option<BodyError> {
+        self.error
     }
 
-    /// How many bytes the HTTP library would wait for when the request is dropped.
-    pub(super) fn unread(&self) -> u64 {
-        self.length.map_or(0, |length| length - self.received)
-    }
-
-    /// Reads some bytes; 0 only at the body's proper end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Cut> {
-        if let Some(cut) = self.cut {
-            return Err(cut);
+    /// Reads some bytes; returns 0 only at the end of a complete body.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        if let Some(error) = self.error {
+            return Err(error);
         }
-        self.meet_incident()?;
-        if self.ended || buffer.is_empty() || self.length == Some(self.received) {
+        self.apply_fault()?;
+        let Some(source) = self.source.as_ref().filter(|_| !buffer.is_empty()) else {
             return Ok(0);
-        }
-        let most = self.incident.map_or(u64::MAX, |incident| incident.after - self.received);
-        let count = buffer.len().min(usize::try_from(most).unwrap_or(usize::MAX));
-        match self.request.as_reader().read(&mut buffer[..count]) {
-            Ok(0) if self.length.is_none() => {
-                self.ended = true;
-                Ok(0)
-            }
-            Ok(0) | Err(_) => self.end_with(Cut::ByClient),
-            Ok(count) => {
-                self.received += count as u64;
-                if self.guarded && self.unread() <= MAX_UNREAD {
-                    self.link.unguard_body();
-                    self.guarded = false;
-                }
-                Ok(count)
-            }
-        }
+        };
+        let mut reader = source.reader();
+        let Ok(available) = reader.fill() else {
+            drop(reader);
+            return self.fail(BodyError::Incomplete);
+        };
+        let max = self.fault.map_or(u64::MAX, |fault| fault.after - self.received);
+        let count = available.len().min(buffer.len());
+        let count = count.min(usize::try_from(max).unwrap_or(usize::MAX));
+        buffer[..count].copy_from_slice(&available[..count]);
+        reader.consume(count);
+        self.received += count as u64;
+        Ok(count)
     }
 
     /// Reads until the buffer has `size` bytes, or the body ends.
-    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, size: usize) -> Result<(), Cut> {
+    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, size: usize) -> Result<(), BodyError> {
         let mut filled = buffer.len();
         let unread = self.length.map_or(u64::MAX, |length| length - self.received);
         let size = size.min(filled.saturating_add(usize::try_from(unread).unwrap_or(usize::MAX)));
         buffer.resize(size, 0);
-        let outcome = loop {
+        let result = loop {
             match self.read(&mut buffer[filled..]) {
                 Ok(0) => break Ok(()),
                 Ok(count) => filled += count,
-                Err(cut) => break Err(cut),
+                Err(error) => break Err(error),
             }
         };
         buffer.truncate(filled);
-        outcome
+        result
     }
 
-    /// Reads `count` bytes, or fewer at the body's end, and forgets them.
-    pub(super) fn skip(&mut self, mut count: u64) -> Result<(), Cut> {
-        let mut buffer = vec![0; BUFFER.min(usize::try_from(count).unwrap_or(BUFFER))];
+    /// Reads and discards `count` bytes, or fewer at the end of the body.
+    pub(super) fn skip(&mut self, mut count: u64) -> Result<(), BodyError> {
+        let mut buffer = vec![0; BUFFER_SIZE.min(usize::try_from(count).unwrap_or(BUFFER_SIZE))];
         while count > 0 {
-            let most = buffer.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-            match self.read(&mut buffer[..most])? {
+            let max = buffer.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+            match self.read(&mut buffer[..max])? {
                 0 => return Ok(()),
                 read => count -= read as u64,
             }
@@ -287,47 +258,45 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    /// Reads the rest and forgets it: a client that is still sending does not hear an answer.
-    pub(super) fn drain(&mut self) -> Result<(), Cut> {
-        if self.length == Some(self.received) { self.meet_incident() } else { self.skip(u64::MAX) }
+    /// Reads and discards the rest, because a client that is still sending may not read a response.
+    pub(super) fn drain(&mut self) -> Result<(), BodyError> {
+        if self.length == Some(self.received) { self.apply_fault() } else { self.skip(u64::MAX) }
     }
 
     /// Reads a JSON object; an empty body is an empty object.
-    pub(super) fn json(&mut self) -> Result<Value, Failure> {
+    pub(super) fn json(&mut self) -> Result<Value, RequestError> {
         let mut text = Vec::new();
-        self.fill(&mut text, MAX_JSON + 1)?;
-        if text.len() > MAX_JSON {
-            let message = format!("The metadata is longer than {MAX_JSON} bytes.");
+        self.fill(&mut text, MAX_JSON_SIZE + 1)?;
+        if text.len() > MAX_JSON_SIZE {
+            let message = format!("The metadata is longer than {MAX_JSON_SIZE} bytes.");
             return Err(ApiError::new(413, "uploadTooLarge", message).into());
         }
-        // An incident at the very end is still one.
+        // A fault at the very end must still take effect.
         self.drain()?;
         Ok(parse_json(&text)?)
     }
 
-    /// What an incident at this byte does; to be called before anything else when it is the first.
-    pub(super) fn meet_incident(&mut self) -> Result<(), Cut> {
-        let due = self.incident.filter(|incident| incident.after == self.received);
-        let Some(Incident { what, .. }) = due else { return Ok(()) };
-        match what {
-            IncidentKind::Stall(time) => {
-                self.incident = None;
-                self.stop.wait(time);
+    /// Applies a fault that is due at this byte. Call it before processing begins, for faults at
+    /// byte 0.
+    pub(super) fn apply_fault(&mut self) -> Result<(), BodyError> {
+        let due = self.fault.filter(|fault| fault.after == self.received);
+        let Some(BodyFault { kind, .. }) = due else { return Ok(()) };
+        match kind {
+            BodyFaultKind::Stall(time) => {
+                self.fault = None;
+                self.shutdown.wait_timeout(time);
                 Ok(())
             }
-            // A body that came whole is a request that came whole.
+            // The body is complete, so the request is processed.
             _ if self.received > 0 && self.length == Some(self.received) => Ok(()),
-            IncidentKind::BreakOff(how) => {
-                self.link.break_off(how);
-                self.end_with(Cut::BrokenOff)
-            }
-            IncidentKind::AnswerEarly => self.end_with(Cut::AnswerEarly),
+            BodyFaultKind::Break(how) => self.fail(BodyError::Break(how)),
+            BodyFaultKind::RespondEarly => self.fail(BodyError::RespondEarly),
         }
     }
 
-    fn end_with<T>(&mut self, cut: Cut) -> Result<T, Cut> {
-        self.cut = Some(cut);
-        Err(cut)
+    fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
+        self.error = Some(error);
+        Err(error)
     }
 }
 
@@ -342,44 +311,37 @@ pub(super) fn parse_json(text: &[u8]) -> Result<Value, ApiError> {
     }
 }
 
-/// What is sent back.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) content: Box<dyn Read + Send>,
-    pub(super) length: u64,
+/// A response without a body.
+pub(super) fn empty_response(status: u16) -> Response {
+    Response::with_body(status, ResponseBody::Bytes(Vec::new()))
 }
 
-impl Answer {
-    pub(super) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content: Box::new(std::io::empty()), length: 0 }
-    }
+pub(super) fn json_response(status: u16, value: &Value) -> Response {
+    let text = format!("{value}\n").into_bytes();
+    Response::new(status, "application/json; charset=UTF-8", text)
+}
 
-    pub(super) fn json(status: u16, value: &Value) -> Self {
-        let mut text = value.to_string().into_bytes();
-        text.push(b'\n');
-        let length = text.len() as u64;
-        Self { content: Box::new(Cursor::new(text)), length, ..Self::empty(status) }
-            .with("Content-Type", "application/json; charset=UTF-8")
-    }
-
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// The same answer, with no more than the first bytes of its content.
-    pub(super) fn truncated(self, length: u64) -> Self {
-        let length = length.min(self.length);
-        Self { content: Box::new(self.content.take(length)), length, ..self }
+/// Shortens the body of a response to at most `length` bytes.
+pub(super) fn truncate(response: &mut Response, length: u64) {
+    match &mut response.body {
+        ResponseBody::Bytes(bytes) => bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX)),
+        ResponseBody::Stream(_, size) => *size = length.min(*size),
     }
 }
 
-impl From<ApiError> for Answer {
+/// Returns a reader of a response body.
+pub(super) fn body_reader(body: ResponseBody) -> Box<dyn Read + Send> {
+    match body {
+        ResponseBody::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+        ResponseBody::Stream(content, length) => Box::new(content.take(length)),
+    }
+}
+
+impl From<ApiError> for Response {
     fn from(error: ApiError) -> Self {
         match error.status {
-            304 => Self::empty(304),
-            status => Self::json(status, &error.to_json()),
+            304 => empty_response(304),
+            status => json_response(status, &error.to_json()),
         }
     }
 }

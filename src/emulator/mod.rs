@@ -1,133 +1,152 @@
-//! A local stand-in for Cloud Storage: the part of its JSON API that a Google client needs to make
-//! buckets and to upload, read, list and delete objects, with the behaviour that Cloud Storage
-//! documents where other stand-ins depart from it.
+//! A local emulator of Cloud Storage.
 //!
-//! It is for development and for tests: it knows no identities and lets everybody do everything, so
-//! it should listen where only its user can reach it. Objects live in memory or in a directory
-//! ([`StoreKind`]). Faults can be ordered for any request, and what was seen is recorded
-//! ([`Faults`]).
+//! It implements the part of the JSON API that Google's clients need to create buckets and to upload,
+//! read, list and delete objects. Where other emulators differ from Cloud Storage's documentation, it
+//! follows the documentation.
 //!
-//! It shares no code with the client in this crate, so that each can find the other's mistakes. It
-//! does not do: versions other than the live one, access control, changes of metadata, composing
-//! and copying, gzip transcoding, sessions that survive a restart, the XML and gRPC APIs. Most of
-//! its work on an upload is the MD5 that clients expect of an object.
+//! It is for development and tests: it has no authentication, so it should listen where only its user
+//! can reach it. Objects are stored in memory or in a directory ([`StoreKind`]). Faults can be
+//! injected into any request, and requests are recorded ([`Faults`]).
 //!
-//! Its HTTP library would abort the process on some requests of a hostile peer (a newer HTTP version
-//! with an enormous Content-Length): another reason to listen on loopback only.
+//! It shares no protocol code with the client in this crate, so that each can reveal the mistakes of
+//! the other. Not implemented: object versions other than the live one, access control, metadata
+//! updates, compose and copy, gzip transcoding, sessions that survive a restart, the XML and gRPC
+//! APIs. Most of the CPU time of an upload goes into the MD5 that clients expect.
+//!
+//! The path of a request: `crate::http` (connection, dispatch) → `request_handler` → `worker_pool` →
+//! `service` → `router` → `fault_injection` → `handlers` → `store` or `upload`, and back through
+//! `delivery`.
 
 mod checksum;
 mod content_range;
-mod dispatch;
-mod download;
+mod context;
+mod delivery;
 mod error;
+mod fault_injection;
 mod faults;
+mod handlers;
 mod http;
 mod object;
-mod operation;
+mod parsed_request;
 mod precondition;
+mod recording;
+mod request_handler;
+mod router;
 mod service;
-mod stop;
+mod shutdown;
 mod store;
 mod upload;
-mod wire;
+mod worker_pool;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use socket2::SockRef;
 use thiserror::Error;
 
 pub use self::faults::{
-    Action, Faults, Processing, RawAnswer, RequestKind, Rule, SeenRequest, Target, Violation,
+    Action, Break, Faults, Processing, RawResponse, RecordedRequest, RequestKind, Rule, Target,
+    Violation,
 };
-pub use self::wire::Break;
 
-use self::dispatch::Library;
+use self::context::Context;
+use self::request_handler::{LIMITS, RequestHandler};
 use self::service::Service;
-use self::stop::Stop;
+use self::shutdown::ShutdownSignal;
 use self::store::Store;
 use self::upload::Sessions;
-use self::wire::Wire;
+use self::worker_pool::WorkerPool;
+use crate::http::acceptor::{self, Acceptor};
+use crate::http::dispatch::Dispatcher;
 
-/// How an emulator is set up.
+/// The requested size of receive buffers. The kernel doubles it.
+///
+/// Small, because their content is lost when a connection breaks: with Cloud Storage that is little,
+/// with the default buffers of two local sockets it is a lot.
+const RECEIVE_BUFFER_SIZE: usize = 32 << 10;
+
+/// Configuration of an emulator.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; port 0: any free one.
+    /// The address to listen on; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Where objects live.
+    /// The storage for objects.
     pub store: StoreKind,
-    /// Buckets that are made at the start unless they are there.
+    /// Buckets to create at the start, unless they exist.
     pub buckets: Vec<String>,
 }
 
-/// Where objects live.
+/// The storage for objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// In memory: gone with the emulator.
+    /// Memory. Objects are lost when the emulator stops.
     Memory,
-    /// In this directory, which is made if need be: the object `a/b` of a bucket is the file
-    /// `bucket/a/b` in it, and what is known of it lies in the hidden folder `bucket/.emulator`.
-    /// Files that the emulator has not made are not shown, and never touched.
+    /// A directory, which is created if it does not exist. The object `a/b` of a bucket is the file
+    /// `bucket/a/b`; its metadata is in the hidden folder `bucket/.emulator`. Files that the emulator
+    /// did not create are not listed and never touched.
     Directory(PathBuf),
 }
 
-/// Why an emulator does not start.
+/// The reason why an emulator could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The address is in use, not one of this machine's, or not allowed.
+    /// The address is in use, does not belong to this machine, or is not permitted.
     #[error("the emulator cannot listen on {addr}: {source}")]
     Listen {
-        /// What was asked for.
+        /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The directory cannot be read or written, or another emulator uses it.
     #[error("the emulator's directory {0}")]
     Directory(String),
-    /// A bucket cannot be made.
-    #[error("the emulator cannot make the bucket {name:?}: {reason}")]
+    /// A bucket cannot be created.
+    #[error("the emulator cannot create the bucket {name:?}: {reason}")]
     Bucket {
-        /// What was asked for.
+        /// The bucket's name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The system gave no thread or no socket.
+    /// No thread or socket is available.
     #[error("the emulator cannot start its threads: {0}")]
     Threads(io::Error),
 }
 
-/// An object, in short.
+/// Summary of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectSummary {
-    /// Its whole name.
+    /// The full name.
     pub name: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// CRC32C of its content.
+    /// The CRC32C of the content.
     pub crc32c: u32,
-    /// Which of the objects that ever had this name it is.
+    /// The generation, which distinguishes successive objects of the same name.
     pub generation: u64,
 }
 
-/// An emulator that runs; stops when dropped, within seconds whatever its clients do.
+/// A running emulator. Stops on drop, within seconds, whatever its clients do.
 pub struct Emulator {
     addr: SocketAddr,
     service: Arc<Service>,
-    library: Arc<Library>,
-    dispatcher: Option<JoinHandle<()>>,
+    handler: Arc<RequestHandler>,
+    /// `None` once the emulator has stopped.
+    server: Option<(Acceptor, Dispatcher)>,
 }
 
 impl Emulator {
-    /// Starts to listen, and answers requests from then on.
+    /// Starts an emulator.
+    ///
+    /// # Errors
+    /// The address, the directory or a bucket's name cannot be used, or no threads are available.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let store = match config.store {
             StoreKind::Memory => Store::in_memory(),
@@ -142,57 +161,50 @@ impl Emulator {
                 _ => {}
             }
         }
-        let listen =
-            |addr| TcpListener::bind(addr).map_err(|source| StartError::Listen { addr, source });
-        let outside = listen(config.listen)?;
-        let inside = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        Self::run(store, outside, inside).map_err(StartError::Threads)
+        let listener = acceptor::listen(config.listen)
+            .map_err(|source| StartError::Listen { addr: config.listen, source })?;
+        Self::run(store, listener).map_err(StartError::Threads)
     }
 
-    fn run(store: Store, outside: TcpListener, inside: TcpListener) -> io::Result<Self> {
-        // What is accepted inherits these. The library writes an answer in several pieces; and what
-        // lies between a client and its session is lost when a connection breaks: little, as with
-        // Cloud Storage, and not what two connections on one machine would hold.
-        SockRef::from(&inside).set_tcp_nodelay(true)?;
-        SockRef::from(&inside).set_recv_buffer_size(wire::IN_FLIGHT)?;
-        SockRef::from(&outside).set_recv_buffer_size(wire::IN_FLIGHT)?;
-        let stop = Arc::new(Stop::default());
-        let inside_addr = inside.local_addr()?;
-        let library = Arc::new(Library::start(inside, Arc::clone(&stop))?);
-        let wire = Wire::start(outside, inside_addr)?;
-        let addr = wire.addr();
-        let service = Arc::new(Service {
-            store,
-            sessions: Sessions::default(),
-            faults: Faults::default(),
-            wire,
-            stop,
-        });
-        let dispatcher = thread::Builder::new().name("emulator-dispatch".to_owned()).spawn({
-            let (library, service) = (Arc::clone(&library), Arc::clone(&service));
-            move || dispatch::dispatch(&library, &service)
-        })?;
-        Ok(Self { addr, service, library, dispatcher: Some(dispatcher) })
+    fn run(store: Store, listener: TcpListener) -> io::Result<Self> {
+        // Accepted sockets inherit it.
+        SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER_SIZE)?;
+        let addr = listener.local_addr()?;
+        let shutdown = Arc::new(ShutdownSignal::default());
+        let context = Context { store, sessions: Sessions::default(), faults: Faults::default() };
+        let service = Arc::new(Service { context, addr, shutdown: Arc::clone(&shutdown) });
+        let workers = WorkerPool::new(Arc::clone(&service));
+        let handler = Arc::new(RequestHandler { workers, shutdown });
+        let dispatcher = Dispatcher::start()?;
+        match Acceptor::start(listener, dispatcher.sender(handler.clone()), LIMITS) {
+            Ok(acceptor) => {
+                Ok(Self { addr, service, handler, server: Some((acceptor, dispatcher)) })
+            }
+            Err(error) => {
+                dispatcher.stop();
+                Err(error)
+            }
+        }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Its URL on this machine, as STORAGE_EMULATOR_HOST takes it: `http://127.0.0.1:PORT`.
+    /// The URL on this machine, as STORAGE_EMULATOR_HOST expects it: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", wire::reachable(self.addr))
+        format!("http://{}", reachable(self.addr))
     }
 
-    /// Orders faults, and tells what was seen.
+    /// Injected faults, and the record of requests.
     pub fn faults(&self) -> &Faults {
-        &self.service.faults
+        &self.service.context.faults
     }
 
-    /// Every object of a bucket, in the order of their names; none if there is no such bucket.
+    /// Returns all objects of a bucket, sorted by name; none if the bucket does not exist.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
-        let objects = self.service.store.all(bucket);
+        let objects = self.service.context.store.objects(bucket);
         let summaries = objects.iter().map(|object| ObjectSummary {
             name: object.name().to_owned(),
             size: object.size,
@@ -202,12 +214,12 @@ impl Emulator {
         summaries.collect()
     }
 
-    /// The content of an object; `None` if there is none of this name, or its file cannot be read.
+    /// Returns the content of an object; `None` if it does not exist or its file cannot be read.
     pub fn content(&self, bucket: &str, name: &str) -> Option<Vec<u8>> {
-        match self.service.store.content(bucket, name)? {
+        match self.service.context.store.content(bucket, name)? {
             Ok(content) => Some(content),
             Err(error) => {
-                log::error!("emulator: {bucket}/{name} cannot be read: {error}");
+                log::error!("emulator: could not read {bucket}/{name}: {error}");
                 None
             }
         }
@@ -216,14 +228,12 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The wire first: nobody gets an answer that comes only because the emulator stops.
-        self.service.wire.stop();
-        self.service.stop.set();
-        self.library.unblock();
-        if let Some(dispatcher) = self.dispatcher.take()
-            && dispatcher.join().is_err()
-        {
-            log::error!("emulator: the dispatcher panicked");
+        // First, so that threads that stall end, and send no response.
+        self.service.shutdown.set();
+        if let Some((acceptor, dispatcher)) = self.server.take() {
+            acceptor.abort();
+            dispatcher.stop();
+            self.handler.workers.stop();
         }
     }
 }
@@ -232,4 +242,16 @@ impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator").field("addr", &self.addr).finish_non_exhaustive()
     }
+}
+
+/// Returns the address at which a listener on `addr` is reachable from this machine.
+///
+/// An unspecified address (0.0.0.0) becomes the loopback address.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }

@@ -1,4 +1,4 @@
-//! Objects and buckets: what is known of them, and the JSON in which Cloud Storage shows it
+//! Objects and buckets, and their JSON resources
 //! (<https://docs.cloud.google.com/storage/docs/json_api/v1/objects#resource>).
 
 use std::fs::File;
@@ -14,39 +14,40 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::checksum::{Announced, Checksums};
+use super::checksum::{Checksums, ExpectedChecksums};
 use super::error::ApiError;
-use super::http::BUFFER;
-use super::precondition::Version;
+use super::http::BUFFER_SIZE;
+use super::precondition::ObjectVersion;
 
 /// The longest object name, in bytes of UTF-8.
 const MAX_NAME: usize = 1024;
-/// What a name keeps when it becomes a segment of a URL's path.
+/// Characters that are not percent-encoded in a segment of a URL's path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// The fields that a client sets and that are kept as they are.
-const KEPT_FIELDS: [&str; 5] =
+/// The resource fields that are stored exactly as the client sent them.
+const CLIENT_FIELDS: [&str; 5] =
     ["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "customTime"];
 
-/// What a client says of an object that it is about to make.
+/// The part of an object's metadata that its client sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Description {
+pub(super) struct ObjectMetadata {
     pub(super) name: String,
     pub(super) content_type: String,
-    /// Custom metadata, keys and values.
-    pub(super) metadata: Map<String, Value>,
-    /// Other fields of the resource that are shown as they were given.
+    /// Custom metadata.
+    #[serde(rename = "metadata")]
+    pub(super) custom: Map<String, Value>,
+    /// Other fields of the resource.
     pub(super) fields: Map<String, Value>,
 }
 
-impl Description {
-    /// Reads the metadata that comes with an upload. A name in the query overrides the one in the
-    /// metadata; `content_type` holds where the metadata has none.
-    pub(super) fn read(
-        metadata: &Value,
+impl ObjectMetadata {
+    /// Parses the metadata of an upload. A name in the query overrides the one in the metadata;
+    /// `content_type` is the default for metadata without one.
+    pub(super) fn parse(
+        json: &Value,
         name_in_query: Option<&str>,
         content_type: Option<&str>,
-    ) -> Result<(Self, Announced), ApiError> {
-        let text = |field: &str| match metadata.get(field) {
+    ) -> Result<(Self, ExpectedChecksums), ApiError> {
+        let text = |field: &str| match json.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(ApiError::invalid(format!("{field} must be a string."))),
@@ -56,91 +57,90 @@ impl Description {
             ApiError::new(400, "required", "Required parameter: name (of the object).")
         })?;
         check_name(name)?;
-        let mut announced = Announced::default();
+        let mut expected = ExpectedChecksums::default();
         if let Some(crc32c) = text("crc32c")? {
-            announced.announce_crc32c(crc32c)?;
+            expected.expect_crc32c(crc32c)?;
         }
         if let Some(md5) = text("md5Hash")? {
-            announced.announce_md5(md5)?;
+            expected.expect_md5(md5)?;
         }
         let mut fields = Map::new();
-        for field in KEPT_FIELDS {
+        for field in CLIENT_FIELDS {
             if let Some(value) = text(field)? {
                 fields.insert(field.to_owned(), value.into());
             }
         }
         let content_type = text("contentType")?.or(content_type);
-        let description = Self {
+        let metadata = Self {
             name: name.to_owned(),
             content_type: content_type.unwrap_or("application/octet-stream").to_owned(),
-            metadata: custom_metadata(metadata)?,
+            custom: custom_metadata(json)?,
             fields,
         };
-        Ok((description, announced))
+        Ok((metadata, expected))
     }
 
-    /// With this custom metadata besides; where a key is the same, it counts.
-    pub(super) fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.metadata.extend(metadata);
+    /// Adds custom metadata; it overrides existing values of the same keys.
+    pub(super) fn with_custom(mut self, custom: Map<String, Value>) -> Self {
+        self.custom.extend(custom);
         self
     }
 }
 
-fn custom_metadata(metadata: &Value) -> Result<Map<String, Value>, ApiError> {
-    match metadata.get("metadata") {
+fn custom_metadata(json: &Value) -> Result<Map<String, Value>, ApiError> {
+    match json.get("metadata") {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(custom)) if custom.values().all(Value::is_string) => Ok(custom.clone()),
         Some(_) => Err(ApiError::invalid("metadata must be an object of strings.")),
     }
 }
 
-/// <https://docs.cloud.google.com/storage/docs/objects#naming>
+/// Checks the rules of <https://docs.cloud.google.com/storage/docs/objects#naming>.
 fn check_name(name: &str) -> Result<(), ApiError> {
-    let fault = match name {
+    let error = match name {
         "" => "is empty",
         "." | ".." => "is . or ..",
         _ if name.len() > MAX_NAME => "is longer than 1024 bytes",
-        _ if name.contains(['\r', '\n']) => "has a line break in it",
+        _ if name.contains(['\r', '\n']) => "contains a line break",
         _ if name.starts_with(".well-known/acme-challenge/") => {
             "begins with .well-known/acme-challenge/"
         }
         _ => return Ok(()),
     };
-    Err(ApiError::invalid(format!("The object's name {fault}.")))
+    Err(ApiError::invalid(format!("The object's name {error}.")))
 }
 
-/// <https://docs.cloud.google.com/storage/docs/buckets#naming>, which also makes every bucket's
-/// name a plain folder's name.
+/// Checks the rules of <https://docs.cloud.google.com/storage/docs/buckets#naming>. A valid bucket
+/// name is also a safe folder name.
 pub(super) fn check_bucket_name(name: &str) -> Result<(), ApiError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let sound = (3..=222).contains(&name.len())
+    let valid = (3..=222).contains(&name.len())
         && name.bytes().all(|byte| plain(byte) || b"-_.".contains(&byte))
         && name.bytes().next().is_some_and(plain)
         && name.bytes().last().is_some_and(plain)
         && name.split('.').all(|part| (1..=63).contains(&part.len()));
-    if sound {
+    if valid {
         return Ok(());
     }
     Err(ApiError::invalid(format!(
-        "Invalid bucket name: {:?}. Write 3 to 63 lower-case letters, digits, - and _, beginning \
-         and ending with a letter or a digit.",
+        "Invalid bucket name: {:?}. Use 3 to 63 lower-case letters, digits, - and _, with a letter or a digit at both ends.",
         name.chars().take(80).collect::<String>()
     )))
 }
 
-/// Where an object's bytes are.
+/// The location of an object's bytes.
 #[derive(Debug)]
 pub(super) enum Content {
     Memory(Vec<Vec<u8>>),
     File(PathBuf),
 }
 
-/// An object that exists.
+/// A stored object.
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) bucket: String,
-    pub(super) description: Description,
-    pub(super) version: Version,
+    pub(super) metadata: ObjectMetadata,
+    pub(super) version: ObjectVersion,
     pub(super) size: u64,
     pub(super) checksums: Checksums,
     pub(super) created: SystemTime,
@@ -149,22 +149,22 @@ pub(super) struct Object {
 
 impl Object {
     pub(super) fn name(&self) -> &str {
-        &self.description.name
+        &self.metadata.name
     }
 
     pub(super) fn etag(&self) -> String {
-        let Version { generation, metageneration } = self.version;
+        let ObjectVersion { generation, metageneration } = self.version;
         STANDARD.encode(format!("{generation}/{metageneration}"))
     }
 
-    /// The header `x-goog-hash` of a download.
+    /// The value of a download's `x-goog-hash` header.
     pub(super) fn hash_header(&self) -> String {
         format!("crc32c={},md5={}", self.checksums.crc32c_text(), self.checksums.md5_text())
     }
 
-    /// The object resource, with links that begin with `base_url`.
+    /// The object's JSON resource, with links below `base_url`.
     pub(super) fn resource(&self, base_url: &str) -> Value {
-        let Version { generation, metageneration } = self.version;
+        let ObjectVersion { generation, metageneration } = self.version;
         let (bucket, name) = (&self.bucket, self.name());
         let path = format!("storage/v1/b/{bucket}/o/{}", utf8_percent_encode(name, SEGMENT));
         let created = format_rfc3339_millis(self.created).to_string();
@@ -177,7 +177,7 @@ impl Object {
             "bucket": bucket,
             "generation": generation.to_string(),
             "metageneration": metageneration.to_string(),
-            "contentType": self.description.content_type,
+            "contentType": self.metadata.content_type,
             "storageClass": "STANDARD",
             "size": self.size.to_string(),
             "md5Hash": self.checksums.md5_text(),
@@ -188,16 +188,16 @@ impl Object {
             "timeStorageClassUpdated": created,
             "timeFinalized": created,
         });
-        for (field, value) in &self.description.fields {
+        for (field, value) in &self.metadata.fields {
             resource[field] = value.clone();
         }
-        if !self.description.metadata.is_empty() {
-            resource["metadata"] = Value::Object(self.description.metadata.clone());
+        if !self.metadata.custom.is_empty() {
+            resource["metadata"] = Value::Object(self.metadata.custom.clone());
         }
         resource
     }
 
-    /// Reads `length` bytes from `start` on.
+    /// Opens `length` bytes of the content, starting at `start`.
     pub(super) fn read(
         self: &Arc<Self>,
         start: u64,
@@ -206,29 +206,29 @@ impl Object {
         match &self.content {
             Content::Memory(_) => {
                 let object = Arc::clone(self);
-                Ok(Box::new(Blocks { object, position: start }.take(length)))
+                Ok(Box::new(MemoryReader { object, position: start }.take(length)))
             }
             Content::File(path) => {
                 let mut file = File::open(path)?;
                 file.seek(SeekFrom::Start(start))?;
-                Ok(Box::new(io::BufReader::with_capacity(BUFFER, file.take(length))))
+                Ok(Box::new(io::BufReader::with_capacity(BUFFER_SIZE, file.take(length))))
             }
         }
     }
 }
 
-/// Reads an object that lies in memory.
-struct Blocks {
+/// Reads an object in memory.
+struct MemoryReader {
     object: Arc<Object>,
     position: u64,
 }
 
-impl Read for Blocks {
+impl Read for MemoryReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Content::Memory(blocks) = &self.object.content else { return Ok(0) };
-        // Every block but the last is a full buffer.
-        let block = usize::try_from(self.position / BUFFER as u64).unwrap_or(usize::MAX);
-        let offset = (self.position % BUFFER as u64) as usize;
+        // Every block except the last has the size of a full buffer.
+        let block = usize::try_from(self.position / BUFFER_SIZE as u64).unwrap_or(usize::MAX);
+        let offset = (self.position % BUFFER_SIZE as u64) as usize;
         let rest = blocks.get(block).and_then(|block| block.get(offset..)).unwrap_or(&[]);
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -237,7 +237,7 @@ impl Read for Blocks {
     }
 }
 
-/// The bucket resource
+/// A bucket's JSON resource
 /// (<https://docs.cloud.google.com/storage/docs/json_api/v1/buckets#resource>).
 pub(super) fn bucket_resource(name: &str, created: SystemTime, base_url: &str) -> Value {
     let created = format_rfc3339_millis(created).to_string();

@@ -1,10 +1,11 @@
-//! Preconditions: a request is carried out only if the object is, or is not, a certain one
+//! Preconditions: a request takes effect only if the live object has, or does not have, a given
+//! version
 //! (<https://docs.cloud.google.com/storage/docs/request-preconditions>).
 
 use super::error::ApiError;
-use super::http::Query;
+use super::http::QueryParams;
 
-/// What a request demands of the live object of its name.
+/// The preconditions of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Preconditions {
     generation_match: Option<u64>,
@@ -13,15 +14,15 @@ pub(super) struct Preconditions {
     metageneration_not_match: Option<u64>,
 }
 
-/// Which version of an object is live.
+/// The version of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct ObjectVersion {
     pub(super) generation: u64,
     pub(super) metageneration: u64,
 }
 
 impl Preconditions {
-    pub(super) fn from_query(query: &Query) -> Result<Self, ApiError> {
+    pub(super) fn from_query(query: &QueryParams) -> Result<Self, ApiError> {
         Ok(Self {
             generation_match: query.number("ifGenerationMatch")?,
             generation_not_match: query.number("ifGenerationNotMatch")?,
@@ -30,25 +31,26 @@ impl Preconditions {
         })
     }
 
-    /// For a request that writes. No live object counts as generation 0.
-    pub(super) fn check(&self, live: Option<Version>) -> Result<(), ApiError> {
+    /// Checks the preconditions of a write. A missing object has generation 0.
+    pub(super) fn check_write(&self, live: Option<ObjectVersion>) -> Result<(), ApiError> {
         self.check_match(live)?;
-        match self.unwanted(live) {
-            Some(what) => Err(ApiError::condition_not_met(what)),
+        match self.failed_not_match(live) {
+            Some(message) => Err(ApiError::condition_not_met(message)),
             None => Ok(()),
         }
     }
 
-    /// For a request that reads: having the unwanted version is no error, but "not modified".
-    pub(super) fn check_read(&self, live: Version) -> Result<(), ApiError> {
+    /// Checks the preconditions of a read. A version excluded by a `NotMatch` condition gives 304
+    /// (Not Modified) in place of an error.
+    pub(super) fn check_read(&self, live: ObjectVersion) -> Result<(), ApiError> {
         self.check_match(Some(live))?;
-        match self.unwanted(Some(live)) {
-            Some(what) => Err(ApiError::new(304, "notModified", what)),
+        match self.failed_not_match(Some(live)) {
+            Some(message) => Err(ApiError::new(304, "notModified", message)),
             None => Ok(()),
         }
     }
 
-    fn check_match(&self, live: Option<Version>) -> Result<(), ApiError> {
+    fn check_match(&self, live: Option<ObjectVersion>) -> Result<(), ApiError> {
         let generation = live.map_or(0, |live| live.generation);
         let metageneration = live.map(|live| live.metageneration);
         if self.generation_match.is_some_and(|wanted| wanted != generation) {
@@ -66,7 +68,7 @@ impl Preconditions {
         Ok(())
     }
 
-    fn unwanted(&self, live: Option<Version>) -> Option<&'static str> {
+    fn failed_not_match(&self, live: Option<ObjectVersion>) -> Option<&'static str> {
         let generation = live.map_or(0, |live| live.generation);
         let metageneration = live.map(|live| live.metageneration);
         if self.generation_not_match == Some(generation) {
@@ -91,15 +93,15 @@ impl Preconditions {
 mod tests {
     use super::*;
 
-    const LIVE: Option<Version> = Some(Version { generation: 7, metageneration: 1 });
+    const LIVE: Option<ObjectVersion> = Some(ObjectVersion { generation: 7, metageneration: 1 });
 
-    fn status(query: &str, live: Option<Version>) -> u16 {
-        let preconditions = Preconditions::from_query(&Query::parse(query)).unwrap();
-        preconditions.check(live).map_or_else(|error| error.status, |()| 200)
+    fn status(query: &str, live: Option<ObjectVersion>) -> u16 {
+        let preconditions = Preconditions::from_query(&QueryParams::parse(query)).unwrap();
+        preconditions.check_write(live).map_or_else(|error| error.status, |()| 200)
     }
 
     #[test]
-    fn zero_stands_for_no_live_object() {
+    fn generation_zero_means_no_live_object() {
         assert_eq!(status("ifGenerationMatch=0", None), 200);
         assert_eq!(status("ifGenerationMatch=0", LIVE), 412);
         assert_eq!(status("ifGenerationNotMatch=0", None), 412);
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn names_one_version() {
+    fn conditions_compare_with_the_live_version() {
         assert_eq!(status("ifGenerationMatch=7", LIVE), 200);
         assert_eq!(status("ifGenerationMatch=8", LIVE), 412);
         assert_eq!(status("ifGenerationMatch=7", None), 412);
@@ -120,17 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_the_version_is_told_so() {
-        let query = Query::parse("ifGenerationNotMatch=7");
+    fn read_of_an_unmodified_version_is_304() {
+        let query = QueryParams::parse("ifGenerationNotMatch=7");
         let preconditions = Preconditions::from_query(&query).unwrap();
         let live = LIVE.unwrap();
         assert_eq!(preconditions.check_read(live).unwrap_err().status, 304);
     }
 
     #[test]
-    fn refuses_what_is_no_number() {
+    fn conditions_that_are_not_numbers_are_rejected() {
         for query in ["ifGenerationMatch=x", "ifGenerationMatch=-1", "ifGenerationMatch="] {
-            let error = Preconditions::from_query(&Query::parse(query)).expect_err(query);
+            let error = Preconditions::from_query(&QueryParams::parse(query)).expect_err(query);
             assert_eq!(error.status, 400);
         }
     }

@@ -1,5 +1,5 @@
-//! One bucket, and the single requests that are made to it: looking at an object, deleting it,
-//! opening a session ahead, cancelling one.
+//! A bucket, and its single requests: get an object's metadata, delete an object, open a session in
+//! advance, cancel a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,103 +8,101 @@ use log::debug;
 
 use crate::content::Crc32c;
 
+use super::clock::Clock;
 use super::credentials::TokenSource;
 use super::message::gcs_message;
 use super::session::Session;
-use super::timing::Timing;
-use super::transport::{Answer, Body, Method, Request, Transport};
+use super::transport::{Body, Method, Request, Response, Transport};
 use super::{Endpoint, NewObject, Object};
 
-/// How requests are made again.
+/// Back-off between retries.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
-    /// The upper bound of the first wait.
+pub struct RetryConfig {
+    /// Upper bound of the first wait.
     pub initial_wait: Duration,
-    /// The upper bound of every wait, `Retry-After` apart.
-    pub longest_wait: Duration,
+    /// Upper bound of every wait, except those from `Retry-After`.
+    pub max_wait: Duration,
 }
 
-impl Default for Retry {
+impl Default for RetryConfig {
     fn default() -> Self {
-        Self { initial_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(32) }
+        Self { initial_wait: Duration::from_millis(500), max_wait: Duration::from_secs(32) }
     }
 }
 
-/// A bucket, and all that a request to it takes.
+/// A bucket, with everything that a request to it needs.
 #[derive(Clone)]
 pub struct Bucket {
-    /// Where Cloud Storage is.
+    /// Base URL of Cloud Storage or an emulator.
     pub endpoint: Endpoint,
-    /// The bucket's name.
+    /// Name of the bucket.
     pub name: String,
-    /// How requests are made again.
-    pub retry: Retry,
-    /// What carries the requests.
+    /// Back-off between retries.
+    pub retry: RetryConfig,
+    /// Sends the requests.
     pub transport: Arc<dyn Transport>,
-    /// Where the access tokens come from.
+    /// Supplies access tokens.
     pub tokens: Arc<dyn TokenSource>,
-    /// Time and chance.
-    pub timing: Arc<dyn Timing>,
+    /// Supplies time and randomness.
+    pub clock: Arc<dyn Clock>,
 }
 
-/// What became of a session that was to be cancelled.
+/// Result of cancelling a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cancel {
-    /// No object comes of it.
+pub(super) enum CancelOutcome {
+    /// The session is cancelled and leaves no object.
     Confirmed,
-    /// It is over, with an object or without.
+    /// The session had ended before, with or without an object.
     Gone,
-    /// It may go on: what is still on its way may become an object.
+    /// Unknown: the session may still be active, and bytes in flight may still complete the object.
     Unknown,
 }
 
 impl Bucket {
-    /// The metadata of an object; `None` if there is none of this name.
+    /// Returns the metadata of an object, or `None` if no object has this name.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
-    pub fn look(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
+    /// The request and what happened, as a readable sentence.
+    pub fn get_metadata(&self, name: &str, timeout: Duration) -> Result<Option<Object>, String> {
         let url = self.endpoint.object(&self.name, name);
-        let answer = self.ask(Method::Get, &url, timeout)?;
-        match answer.status {
-            200 => Object::from_json(&answer.body)
+        let response = self.send_urgent(Method::Get, &url, timeout)?;
+        match response.status {
+            200 => Object::from_json(&response.body)
                 .map(Some)
-                .map_err(|error| format!("GET {url} was answered with no object: {error}")),
+                .map_err(|error| format!("GET {url} returned an invalid object resource: {error}")),
             404 => Ok(None),
-            status => {
-                Err(format!("GET {url} was answered {status}: {}", gcs_message(&answer.body)))
-            }
+            status => Err(format!("GET {url} returned {status}: {}", gcs_message(&response.body))),
         }
     }
 
-    /// Deletes this generation of an object.
+    /// Deletes one generation of an object. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
-    pub fn remove(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
+    /// The request and what happened, as a readable sentence.
+    pub fn delete(&self, name: &str, generation: &str, timeout: Duration) -> Result<(), String> {
         let url = self.endpoint.object(&self.name, name);
         let exact = format!("{url}?ifGenerationMatch={generation}");
-        let answer = self.ask(Method::Delete, &exact, timeout)?;
-        match answer.status {
+        let response = self.send_urgent(Method::Delete, &exact, timeout)?;
+        match response.status {
             200 | 204 | 404 => Ok(()),
             status => {
-                Err(format!("DELETE {url} was answered {status}: {}", gcs_message(&answer.body)))
+                Err(format!("DELETE {url} returned {status}: {}", gcs_message(&response.body)))
             }
         }
     }
 
-    /// Opens a session for an object whose size is not known yet; not repeated.
+    /// Opens a session for an object of unknown size. Makes a single attempt.
     ///
     /// # Errors
-    /// What was tried and what came, for a person.
+    /// The request and what happened, as a readable sentence.
     pub(super) fn open(
         &self,
         object: &NewObject,
         crc32c: Crc32c,
         timeout: Duration,
     ) -> Result<Session, String> {
-        let tried = format!("POST {}/upload/storage/v1/b/{}/o", self.endpoint, self.name);
-        let failed = |what: String| format!("{tried}: {what}");
+        let request_line = format!("POST {}/upload/storage/v1/b/{}/o", self.endpoint, self.name);
+        let failed = |what: String| format!("{request_line}: {what}");
         let token = self.tokens.token(timeout).map_err(|error| failed(error.to_string()))?;
         let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".to_owned()),
@@ -116,46 +114,53 @@ impl Bucket {
         let body = Body::Bytes(metadata.as_bytes());
         let request =
             Request { method: Method::Post, url: &url, headers, body, timeout, urgent: false };
-        let answer =
-            self.transport.exchange(&request).map_err(|error| failed(error.to_string()))?;
-        match (answer.status, answer.location) {
+        let response = self.transport.send(&request).map_err(|error| failed(error.to_string()))?;
+        match (response.status, response.location) {
             (200 | 201, Some(location)) => {
                 self.endpoint.session(&location).map_err(|error| failed(error.to_string()))
             }
-            (200 | 201, None) => Err(failed("answered without a Location".to_owned())),
-            (status, _) => Err(failed(format!("answered {status}: {}", gcs_message(&answer.body)))),
+            (200 | 201, None) => Err(failed("the response has no Location header".to_owned())),
+            (status, _) => {
+                Err(failed(format!("returned {status}: {}", gcs_message(&response.body))))
+            }
         }
     }
 
     /// Cancels a session
     /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#cancel-upload>).
-    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> Cancel {
-        match self.ask(Method::Delete, session, timeout).map(|answer| answer.status) {
-            Ok(499) => Cancel::Confirmed,
-            Ok(404 | 410) => Cancel::Gone,
+    pub(super) fn cancel(&self, session: &str, timeout: Duration) -> CancelOutcome {
+        match self.send_urgent(Method::Delete, session, timeout).map(|response| response.status) {
+            Ok(499) => CancelOutcome::Confirmed,
+            Ok(404 | 410) => CancelOutcome::Gone,
             Ok(status) => {
-                debug!("a session's cancel was answered {status}");
-                Cancel::Unknown
+                debug!("cancelling a session returned {status}");
+                CancelOutcome::Unknown
             }
             Err(error) => {
-                debug!("a session could not be cancelled: {error}");
-                Cancel::Unknown
+                debug!("cannot cancel a session: {error}");
+                CancelOutcome::Unknown
             }
         }
     }
 
-    /// One request without a body, not repeated, made even while the uploader is being stopped.
-    fn ask(&self, method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
-        let tried = || {
+    /// Sends one request without a body, in a single attempt. It is sent even after an interrupt.
+    fn send_urgent(
+        &self,
+        method: Method,
+        url: &str,
+        timeout: Duration,
+    ) -> Result<Response, String> {
+        let request_line = || {
             let path = url.split('?').next().unwrap_or_default();
             format!("{} {path}", method.as_str())
         };
-        let began = self.timing.now();
-        let token = self.tokens.token(timeout).map_err(|error| format!("{}: {error}", tried()))?;
-        let waited = self.timing.now().saturating_duration_since(began);
-        let timeout = timeout.saturating_sub(waited);
+        let began = self.clock.now();
+        let token =
+            self.tokens.token(timeout).map_err(|error| format!("{}: {error}", request_line()))?;
+        let token_wait = self.clock.now().saturating_duration_since(began);
+        let timeout = timeout.saturating_sub(token_wait);
         let headers = token.iter().map(|token| ("authorization", token.authorization())).collect();
         let request = Request { method, url, headers, body: Body::Empty, timeout, urgent: true };
-        self.transport.exchange(&request).map_err(|error| format!("{}: {error}", tried()))
+        self.transport.send(&request).map_err(|error| format!("{}: {error}", request_line()))
     }
 }

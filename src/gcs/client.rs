@@ -1,53 +1,56 @@
-//! The uploader that everybody else sees.
+//! The client that implements [`Uploader`].
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::content::{Content, Source};
+use crate::sync::LockExt as _;
 use crate::telemetry::Metrics;
 
 use super::bucket::Bucket;
-use super::ready::ReadySessions;
-use super::upload::{Cargo, Tally, Upload};
-use super::{Ahead, NewObject, Observer, Prepared, UploadError, Uploaded, Uploader, Window};
+use super::session_pool::SessionPool;
+use super::upload::{Payload, SentCounter, Upload};
+use super::{
+    NewObject, Observer, PooledUpload, SessionPoolConfig, UploadError, Uploaded, Uploader, Window,
+};
 
-/// How long a refusal of the whole bucket makes [`Uploader::ready`] say no.
-const REFUSAL_COUNTS: Duration = Duration::from_secs(30);
-/// How long cancelling the sessions may take that were opened ahead.
-const CANCELLING: Duration = Duration::from_secs(5);
+/// Time for which [`Uploader::ready`] reports a refusal of the whole bucket.
+const REFUSAL_TTL: Duration = Duration::from_secs(30);
+/// Maximum time to cancel unused sessions of the pool on shutdown.
+const POOL_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one bucket; shared by all the threads that upload.
+/// A client of one bucket, shared by all upload threads.
 pub struct Client {
     bucket: Bucket,
-    /// The last refusal that was not about a single object.
+    /// The last refusal that concerned the bucket and not one object.
     refusal: Mutex<Option<(Instant, String)>>,
-    ahead: Option<Arc<ReadySessions>>,
+    session_pool: Option<Arc<SessionPool>>,
 }
 
 impl Client {
-    /// A client that has not asked anything yet.
+    /// Creates a client. Makes no request yet.
     pub fn new(bucket: Bucket) -> Self {
-        Self { bucket, refusal: Mutex::default(), ahead: None }
+        Self { bucket, refusal: Mutex::default(), session_pool: None }
     }
 
-    /// As [`new`](Self::new), with sessions that are opened ahead of uploads, from the first upload
-    /// on that asks for a [prepared](Uploader::prepared) file.
+    /// Creates a client that opens sessions in advance, starting with the first call of
+    /// [`take_pooled`](Uploader::take_pooled).
     ///
     /// # Errors
-    /// When there are no threads for it.
-    pub fn with_sessions_ahead(
+    /// The threads cannot be started.
+    pub fn with_session_pool(
         bucket: Bucket,
-        ahead: Ahead,
+        config: SessionPoolConfig,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let sessions = Arc::new(ReadySessions::new(bucket.clone(), ahead, metrics));
-        sessions.start_crew()?;
-        Ok(Self { bucket, refusal: Mutex::default(), ahead: Some(sessions) })
+        let pool = Arc::new(SessionPool::new(bucket.clone(), config, metrics));
+        pool.start_threads()?;
+        Ok(Self { bucket, refusal: Mutex::default(), session_pool: Some(pool) })
     }
 
-    /// Its bucket.
+    /// The bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }
@@ -55,26 +58,26 @@ impl Client {
     fn run(
         &self,
         object: &NewObject,
-        cargo: Cargo<'_>,
+        payload: Payload<'_>,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::new(&self.bucket, object, cargo, timeout, &tally).run();
-        self.note(&outcome);
+        let counter = SentCounter::new(observer);
+        let outcome = Upload::new(&self.bucket, object, payload, timeout, &counter).run();
+        self.record_refusal(&outcome);
         outcome
     }
 
-    /// Remembers whether the bucket takes objects at all.
-    fn note(&self, outcome: &Result<Uploaded, UploadError>) {
+    /// Records whether the bucket accepts objects.
+    fn record_refusal(&self, outcome: &Result<Uploaded, UploadError>) {
         let refusal = match outcome {
             Ok(_) => None,
             Err(error) if error.bucket_refused => {
-                Some((self.bucket.timing.now(), error.message.clone()))
+                Some((self.bucket.clock.now(), error.message.clone()))
             }
             Err(_) => return,
         };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        *self.refusal.lock_ignoring_poison() = refusal;
     }
 }
 
@@ -86,7 +89,7 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        self.run(object, Cargo::Whole(content), timeout, observer)
+        self.run(object, Payload::Whole(content), timeout, observer)
     }
 
     fn upload_stream(
@@ -97,43 +100,43 @@ impl Uploader for Client {
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        self.run(object, Cargo::parts(source, window), timeout, observer)
+        self.run(object, Payload::stream(source, window), timeout, observer)
     }
 
-    fn prepared(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<Prepared> {
-        self.ahead.as_ref()?.take(metadata, size)
+    fn take_pooled(&self, metadata: &BTreeMap<String, String>, size: u64) -> Option<PooledUpload> {
+        self.session_pool.as_ref()?.take(metadata, size)
     }
 
-    fn upload_prepared(
+    fn upload_pooled(
         &self,
-        file: &Prepared,
+        file: &PooledUpload,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
-        let tally = Tally::new(observer);
-        let outcome = Upload::prepared(&self.bucket, file, timeout, &tally).run();
-        self.note(&outcome);
+        let counter = SentCounter::new(observer);
+        let outcome = Upload::with_pooled_session(&self.bucket, file, timeout, &counter).run();
+        self.record_refusal(&outcome);
         outcome
     }
 
-    fn prepare_no_more(&self) {
-        if let Some(sessions) = &self.ahead {
-            sessions.close(CANCELLING);
+    fn close_pool(&self) {
+        if let Some(pool) = &self.session_pool {
+            pool.close(POOL_CLOSE_TIMEOUT);
         }
     }
 
     fn interrupt(&self) {
-        self.bucket.timing.interrupt();
+        self.bucket.clock.interrupt();
         self.bucket.tokens.interrupt();
         self.bucket.transport.interrupt();
     }
 
     fn ready(&self) -> Result<(), String> {
         self.bucket.tokens.status().map_err(|error| error.to_string())?;
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = self.refusal.lock_ignoring_poison();
         match &*refusal {
             Some((when, what))
-                if self.bucket.timing.now().saturating_duration_since(*when) < REFUSAL_COUNTS =>
+                if self.bucket.clock.now().saturating_duration_since(*when) < REFUSAL_TTL =>
             {
                 Err(what.clone())
             }
@@ -148,8 +151,8 @@ impl Uploader for Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let Some(sessions) = &self.ahead {
-            sessions.abandon();
+        if let Some(pool) = &self.session_pool {
+            pool.abandon();
         }
     }
 }

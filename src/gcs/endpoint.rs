@@ -1,4 +1,4 @@
-//! Where Cloud Storage is, and the URLs of its JSON API
+//! Base URL of Cloud Storage, and the URLs of its JSON API
 //! (<https://docs.cloud.google.com/storage/docs/json_api>).
 
 use std::fmt;
@@ -9,25 +9,25 @@ use url::{Position, Url};
 
 use super::session::Session;
 
-/// Everything but RFC 3986's unreserved characters: right in a path segment and in a query alike.
+/// All characters except RFC 3986's unreserved ones: correct in a path segment and in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Scheme, host and port of a Cloud Storage, or of a stand-in for it.
+/// Scheme, host and port of Cloud Storage or an emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     base: String,
     host: String,
 }
 
-/// Why a text is no [`Endpoint`].
+/// Error of parsing an [`Endpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no endpoint: write http://HOST:PORT or HOST:PORT, without a path")]
+#[error("invalid endpoint {text:?}: use http://HOST:PORT or HOST:PORT, without a path")]
 pub struct EndpointError {
     text: String,
 }
 
 impl Endpoint {
-    /// Google's own.
+    /// The endpoint of Google's Cloud Storage.
     pub fn google() -> Self {
         Self {
             base: "https://storage.googleapis.com".into(),
@@ -35,11 +35,11 @@ impl Endpoint {
         }
     }
 
-    /// The endpoint that STORAGE_EMULATOR_HOST names: as Google's clients do, http where no scheme
-    /// is given.
+    /// Parses the value of STORAGE_EMULATOR_HOST. Without a scheme it means http, as in Google's
+    /// clients.
     ///
     /// # Errors
-    /// When the text is not a scheme, a host and a port, of which only the host is required.
+    /// The text is not a scheme, a host and a port, of which only the host is required.
     pub fn emulator(text: &str) -> Result<Self, EndpointError> {
         let error = || EndpointError { text: text.chars().take(80).collect() };
         let with_scheme =
@@ -53,7 +53,8 @@ impl Endpoint {
         Ok(Self { base: url[..Position::AfterPort].to_owned(), host })
     }
 
-    /// Where a resumable upload of a new object starts. It must not exist: `ifGenerationMatch=0`.
+    /// URL that opens a resumable session for a new object. `ifGenerationMatch=0` requires that the
+    /// object does not exist.
     pub(super) fn start(&self, bucket: &str, name: &str) -> String {
         format!(
             "{}/upload/storage/v1/b/{}/o?uploadType=resumable&ifGenerationMatch=0&name={}",
@@ -63,20 +64,20 @@ impl Endpoint {
         )
     }
 
-    /// An object's metadata.
+    /// URL of an object's metadata.
     pub fn object(&self, bucket: &str, name: &str) -> String {
-        format!("{}/storage/v1/b/{}/o/{}", self.base, encode(bucket), encode(name))
+        object_url(&self.base, bucket, name)
     }
 
-    /// The session that a `Location` header names.
+    /// Parses a session URI from a `Location` header.
     ///
-    /// Only its path and query are used, and only if it points to this host: a session's URI takes
-    /// part in the upload's secrets, and tokens go nowhere else.
+    /// Only the path and query are used, and only if the host matches: the session URI is a secret,
+    /// and tokens must not be sent to another host.
     pub(super) fn session(&self, location: &str) -> Result<Session, LocationError> {
-        let url = Url::parse(location).map_err(|_| LocationError::NoUrl)?;
+        let url = Url::parse(location).map_err(|_| LocationError::InvalidUrl)?;
         match url.host_str() {
-            // Another scheme's URL need not have a path, and none names a session.
-            _ if !matches!(url.scheme(), "http" | "https") => Err(LocationError::NoUrl),
+            // URLs of other schemes may have no path, and none is a session.
+            _ if !matches!(url.scheme(), "http" | "https") => Err(LocationError::InvalidUrl),
             Some(host) if host == self.host => {
                 let path = &url[Position::BeforePath..Position::AfterQuery];
                 Ok(Session::new(format!("{}{path}", self.base)))
@@ -92,13 +93,18 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Why a `Location` header names no session of ours.
+/// Error of a `Location` header that is not a valid session URI.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum LocationError {
-    #[error("is no URL of http or https")]
-    NoUrl,
+    #[error("is not a valid http or https URL")]
+    InvalidUrl,
     #[error("points to another host, {0:?}")]
     OtherHost(String),
+}
+
+/// URL of an object in the JSON API of the Cloud Storage at `base`.
+pub(super) fn object_url(base: &str, bucket: &str, name: &str) -> String {
+    format!("{base}/storage/v1/b/{}/o/{}", encode(bucket), encode(name))
 }
 
 fn encode(text: &str) -> impl fmt::Display + '_ {
@@ -114,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_is_named_as_googles_clients_take_it() {
+    fn emulator_endpoint_accepts_what_googles_clients_accept() {
         for text in ["127.0.0.1:9000", "http://127.0.0.1:9000", "http://127.0.0.1:9000/"] {
             assert_eq!(emulator(text).to_string(), "http://127.0.0.1:9000");
         }
@@ -124,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_endpoint() {
+    fn endpoint_rejects_invalid_text() {
         for text in ["", "http://", "ftp://h:1", "h:1/path", "h:1?q", "h:1#f", "u:p@h:1", "h:99999"]
         {
             assert!(Endpoint::emulator(text).is_err(), "{text:?}");
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_encoded_whole() {
+    fn object_names_are_percent_encoded_completely() {
         assert_eq!(
             emulator("h:1").object("b", "a/b c?d=ü#%"),
             "http://h:1/storage/v1/b/b/o/a%2Fb%20c%3Fd%3D%C3%BC%23%25",
@@ -141,25 +147,25 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lies_on_the_host_that_was_asked() {
+    fn session_uri_on_the_same_host_is_accepted() {
         let endpoint = emulator("http://127.0.0.1:9000");
         let session = endpoint.session("http://127.0.0.1:9000/upload?upload_id=x").unwrap();
         assert_eq!(session.uri(), "http://127.0.0.1:9000/upload?upload_id=x");
     }
 
-    // Seen in a stand-in that builds the URL from a Host header without a port.
+    // Some emulators build the URL from a Host header without its port.
     #[test]
-    fn a_session_without_the_port_is_understood() {
+    fn session_uri_without_port_uses_the_endpoints_port() {
         let session = emulator("http://127.0.0.1:9000").session("http://127.0.0.1/u?upload_id=x");
         assert_eq!(session.unwrap().uri(), "http://127.0.0.1:9000/u?upload_id=x");
     }
 
     #[test]
-    fn a_session_elsewhere_is_refused() {
+    fn session_uri_on_another_host_is_rejected() {
         let endpoint = Endpoint::google();
         for location in ["/upload?upload_id=x", "", "s://storage.googleapis.com", "s:u?upload_id=x"]
         {
-            assert_eq!(endpoint.session(location), Err(LocationError::NoUrl), "{location}");
+            assert_eq!(endpoint.session(location), Err(LocationError::InvalidUrl), "{location}");
         }
         for location in ["https://evil.example/u", "https://storage.googleapis.com@evil.example/u"]
         {

@@ -1,5 +1,5 @@
-//! What must hold for every byte that Cloud Storage, or whoever takes its place, can answer: each
-//! function takes any bytes, and fails where a promise is broken.
+//! Properties that hold for every byte that Cloud Storage, or another server in its place, can
+//! send: each function takes any bytes, and panics if a property is violated.
 //!
 //! The tests below call them with random bytes and with variations of real answers; `fuzz/` has
 //! them for cargo-fuzz, which looks for what random bytes do not find.
@@ -18,8 +18,8 @@ pub fn range(data: &[u8]) {
     let (size, range) = (u64::from_be_bytes(*size), String::from_utf8_lossy(range));
     if let Some(persisted) = persisted(Some(&range), size) {
         assert!(persisted <= size && persisted > 0);
-        let extent = session::Extent { end: size, total: Some(size) };
-        let content_range = session::content_range(persisted, extent);
+        let byte_range = session::ByteRange { end: size, total: Some(size) };
+        let content_range = session::content_range(persisted, byte_range);
         assert!(content_range.ends_with(&format!("/{size}")), "{content_range}");
     }
 }
@@ -71,7 +71,7 @@ pub fn message(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::nearly_good::nearly_good;
+    use crate::near_miss::near_miss;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -107,7 +107,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_that_is_nearly_right(data in nearly_good(&GOOD)) {
+        fn near_misses_never_panic(data in near_miss(&GOOD)) {
             TARGETS.iter().for_each(|target| target(&data));
         }
 

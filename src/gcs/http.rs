@@ -1,7 +1,7 @@
 //! Carries requests over HTTP/1.1 with ureq: kept-alive connections, TLS with the system's trust
 //! store, proxies from the environment.
 
-mod names;
+mod resolver;
 mod socket;
 mod unacknowledged;
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Request as HttpRequest, Response, header};
+use ureq::http::{HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector as _, RustlsConnector, SocksConnector,
@@ -19,20 +19,20 @@ use ureq::{Agent, Error, SendBody};
 
 use crate::content::Content;
 
-use self::names::Names;
-use self::socket::{PORTION, TcpConnector};
+use self::resolver::CachingResolver;
+use self::socket::{TcpConnector, WRITE_SIZE};
 use super::Observer;
-use super::transport::{Answer, Body, MAX_BODY, Method, Request, Transport, TransportError};
+use super::transport::{Body, MAX_BODY, Method, Request, Response, Transport, TransportError};
 
-/// How connections behave.
+/// Connection settings.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpConfig {
-    /// How many connections are kept open while idle: as many as there are uploads at a time.
+    /// Idle connections that are kept open: as many as uploads run at a time.
     pub connections: usize,
-    /// How long making a connection may take.
+    /// Time to open a connection.
     pub connect_timeout: Duration,
     /// How long nothing may move on a connection that should: bounds a stall, not a transfer. One
-    /// that begins while an answer is awaited is noticed after twice this time at the latest.
+    /// that begins while a response is awaited is noticed after twice this time at the latest.
     pub stall_timeout: Duration,
 }
 
@@ -44,9 +44,9 @@ impl HttpConfig {
     }
 }
 
-/// How long an idle connection is kept: Google's front ends keep theirs longer.
+/// Time for which an idle connection is kept: Google's front ends keep theirs longer.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// How many bytes are read at a time. An answer's header must fit in.
+/// How many bytes are read at a time. a response's header must fit in.
 const INPUT_BUFFER: usize = 16 << 10;
 
 /// The transport that is used in production.
@@ -71,7 +71,7 @@ fn agent(config: HttpConfig) -> Agent {
         .build();
     let config = Agent::config_builder()
         .user_agent(concat!("gcs-uploader/", env!("CARGO_PKG_VERSION")))
-        // Every status is an answer, 308 the most common of them.
+        // Every status is a response, 308 the most common of them.
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -80,7 +80,7 @@ fn agent(config: HttpConfig) -> Agent {
         .max_idle_age(MAX_IDLE)
         .input_buffer_size(INPUT_BUFFER)
         // Where a proxy's connector has made the connection; `socket` chooses for its own.
-        .output_buffer_size(PORTION)
+        .output_buffer_size(WRITE_SIZE)
         .timeout_resolve(Some(config.connect_timeout))
         .timeout_connect(Some(config.connect_timeout))
         .timeout_per_read(Some(config.stall_timeout))
@@ -92,11 +92,11 @@ fn agent(config: HttpConfig) -> Agent {
             .chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Names::default())
+    Agent::with_parts(config, connector, CachingResolver::default())
 }
 
 impl Transport for HttpTransport {
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         let interrupted = || !request.urgent && self.interrupted.load(Ordering::Relaxed);
         if interrupted() {
             return Err(TransportError::Interrupted);
@@ -104,7 +104,7 @@ impl Transport for HttpTransport {
         let agent = if request.urgent { &self.urgent } else { &self.agent };
         exchange(agent, request).map_err(|error| match interrupted() {
             true => TransportError::Interrupted,
-            false => sort(&error),
+            false => classify(&error),
         })
     }
 
@@ -114,7 +114,7 @@ impl Transport for HttpTransport {
     }
 }
 
-fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
+fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Response, Error> {
     let mut head = HttpRequest::builder().method(request.method.as_str()).uri(request.url);
     for (name, value) in &request.headers {
         head = head.header(*name, value);
@@ -140,31 +140,31 @@ fn exchange(agent: &Agent, request: &Request<'_>) -> Result<Answer, Error> {
             send(bytes.len() as u64, &mut Part { bytes, observer })
         }
     };
-    response.map(answer)
+    response.map(to_response)
 }
 
-fn answer(response: Response<ureq::Body>) -> Answer {
+fn to_response(response: HttpResponse<ureq::Body>) -> Response {
     let (head, body) = response.into_parts();
-    Answer {
+    Response {
         status: head.status.as_u16(),
-        location: text(&head.headers, header::LOCATION),
-        range: text(&head.headers, header::RANGE),
-        retry_after: text(&head.headers, header::RETRY_AFTER),
-        body: beginning(body),
+        location: header_value(&head.headers, header::LOCATION),
+        range: header_value(&head.headers, header::RANGE),
+        retry_after: header_value(&head.headers, header::RETRY_AFTER),
+        body: read_body(body),
     }
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+fn header_value(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// The beginning of an answer's body. Where it breaks off is where it ends: whether what came makes
+/// The beginning of a response's body. Where it breaks off is where it ends: whether what came makes
 /// sense is for its reader to say. Read to the end, it gives the connection back for the next.
-fn beginning(body: ureq::Body) -> Vec<u8> {
+fn read_body(body: ureq::Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut reader = body.into_reader().take(MAX_BODY as u64);
     if let Err(error) = reader.read_to_end(&mut bytes) {
-        log::debug!("an answer broke off after {} bytes: {}", bytes.len(), error.kind());
+        log::debug!("a response broke off after {} bytes: {}", bytes.len(), error.kind());
     }
     bytes
 }
@@ -199,8 +199,8 @@ impl Read for Part<'_> {
     }
 }
 
-/// What an error of ureq means for the upload. Never quotes a URL.
-fn sort(error: &Error) -> TransportError {
+/// Classifies an error of ureq. Never quotes a URL.
+fn classify(error: &Error) -> TransportError {
     match error {
         Error::Timeout(ureq::Timeout::Global) => TransportError::TimedOut,
         Error::Timeout(phase @ (ureq::Timeout::Resolve | ureq::Timeout::Connect)) => {
@@ -211,20 +211,20 @@ fn sort(error: &Error) -> TransportError {
         Error::ConnectionFailed | Error::ConnectProxyFailed(_) => {
             TransportError::Connect(error.to_string())
         }
-        Error::Io(error) => sort_io(error),
-        Error::Rustls(error) => sort_tls(error),
+        Error::Io(error) => classify_io(error),
+        Error::Rustls(error) => classify_tls(error),
         Error::Tls(what) => TransportError::Tls((*what).to_owned()),
         Error::TlsRequired => TransportError::Tls("the connection is not encrypted".into()),
-        Error::Protocol(error) => TransportError::Protocol(format!("no HTTP answer: {error}")),
+        Error::Protocol(error) => TransportError::Protocol(format!("no HTTP response: {error}")),
         Error::LargeResponseHeader(..) => TransportError::Protocol(error.to_string()),
-        Error::BadUri(_) => TransportError::Protocol("the URL is no URL".into()),
+        Error::BadUri(_) => TransportError::Protocol("invalid URL".into()),
         other => TransportError::Broken(kind_of(other)),
     }
 }
 
-fn sort_io(error: &io::Error) -> TransportError {
+fn classify_io(error: &io::Error) -> TransportError {
     if let Some(tls) = inner::<rustls::Error>(error) {
-        return sort_tls(tls);
+        return classify_tls(tls);
     }
     let text = error.to_string();
     match error.kind() {
@@ -243,7 +243,7 @@ fn sort_io(error: &io::Error) -> TransportError {
 
 /// A peer that cannot prove who it is, or cannot speak TLS with us, will not learn it by waiting;
 /// a record that was damaged on the way is a broken connection.
-fn sort_tls(error: &rustls::Error) -> TransportError {
+fn classify_tls(error: &rustls::Error) -> TransportError {
     match error {
         rustls::Error::InvalidCertificate(_)
         | rustls::Error::NoCertificatesPresented

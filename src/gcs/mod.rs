@@ -1,12 +1,13 @@
-//! The client of Cloud Storage: puts an object into a bucket over a resumable session, and holds
-//! what it promises whatever happens on the way.
+//! Client for Cloud Storage. Uploads objects to a bucket over resumable sessions; each upload
+//! either completes exactly once or fails with a reason.
 //!
-//! This room knows no HTTP server, reads no environment, and never lets a session's URI, a token
-//! or a key out: not in an error, not in a log line.
+//! This module depends on no HTTP server and reads no environment variables. It never exposes a
+//! session URI, a token or a key, neither in errors nor in log lines.
 
 mod backoff;
 mod bucket;
 mod client;
+pub mod clock;
 pub mod credentials;
 mod endpoint;
 mod error;
@@ -16,23 +17,22 @@ pub mod http;
 mod message;
 mod object;
 mod observer;
-mod ready;
 #[cfg(test)]
 mod script;
 mod session;
-pub mod timing;
+mod session_pool;
 pub mod transport;
 mod upload;
 mod verdict;
 mod window;
 
-pub use bucket::{Bucket, Retry};
+pub use bucket::{Bucket, RetryConfig};
 pub use client::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, UploadError};
 pub use object::{NewObject, Object};
-pub use observer::{Cause, Observer};
-pub use ready::{Ahead, Prepared};
+pub use observer::{Observer, RetryCause};
+pub use session_pool::{PooledUpload, SessionPoolConfig};
 pub use window::{Window, WindowError};
 
 use std::collections::BTreeMap;
@@ -40,29 +40,30 @@ use std::time::{Duration, SystemTime};
 
 use crate::content::{Content, Source};
 
-/// What became of an upload that succeeded.
+/// Result of a successful upload.
 #[derive(Clone, Debug)]
 pub struct Uploaded {
-    /// The object as Cloud Storage describes it; its size and CRC32C are those that were sent.
+    /// The object as described by Cloud Storage. Its size and CRC32C match the content sent.
     pub object: Object,
-    /// How often the transfer went on from an offset after a fault.
+    /// Number of times the transfer was resumed from an offset after a fault.
     pub resumed: u32,
-    /// How many requests were made again.
+    /// Number of requests that were retried.
     pub retried: u32,
-    /// How many bytes of content were handed to the network, those sent again included.
+    /// Bytes of content handed to the network, including bytes sent more than once.
     pub bytes_sent: u64,
-    /// From the first request to the last answer.
+    /// Time from the first request to the last response.
     pub elapsed: Duration,
 }
 
-/// Puts objects into one bucket. The server and the command line know the client by this alone.
+/// Uploads objects to one bucket. The server and the command line use the client only through this
+/// trait.
 pub trait Uploader: Send + Sync {
-    /// Puts `content` into the bucket as `object`, within `timeout`; blocks until it is there or
-    /// cannot be.
+    /// Uploads `content` as `object`. Blocks until the upload has completed or failed, for about
+    /// `timeout` at most.
     ///
     /// # Errors
-    /// No object exists under that name by this call, unless the error's
-    /// [`kind`](UploadError::kind) says that this could not be established.
+    /// After an error, this call has left no object behind, unless [`UploadError::absent`] is
+    /// false.
     fn upload(
         &self,
         object: &NewObject,
@@ -71,16 +72,16 @@ pub trait Uploader: Send + Sync {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError>;
 
-    /// Puts what `source` yields up to its end into the bucket as `object`; blocks until it is there
-    /// or cannot be.
+    /// Uploads the bytes of `source`, read to its end, as `object`. Blocks until the upload has
+    /// completed or failed.
     ///
-    /// The source is not read before Cloud Storage has said that the name is free, nor while bytes
-    /// are being sent: it is read for a part of `window` bytes, and then for the byte after that;
-    /// then the part is sent. `timeout` bounds how long each part may take to come, and how long
-    /// until Cloud Storage has it. A source that blocks for longer than that is waited for.
+    /// The source is first read after Cloud Storage has accepted the name, and never while bytes
+    /// are being sent. It is read for a part of `window` bytes and one byte more; then the part is
+    /// sent. `timeout` bounds the time to read each part and, separately, the time to store it. A
+    /// read that blocks for longer than that is not interrupted.
     ///
     /// # Errors
-    /// As with [`upload`](Self::upload), and where the source fails: [`ErrorKind::Source`].
+    /// The errors of [`upload`](Self::upload), and [`ErrorKind::Source`] if the source fails.
     fn upload_stream(
         &self,
         object: &NewObject,
@@ -90,39 +91,45 @@ pub trait Uploader: Send + Sync {
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError>;
 
-    /// A random file of `size` bytes whose session is open already, if there is one at hand, for
-    /// [`upload_prepared`](Self::upload_prepared). Its object has this metadata, whose keys and
-    /// values must be fit for a header field, and its seed. Does not block.
-    fn prepared(&self, _metadata: &BTreeMap<String, String>, _size: u64) -> Option<Prepared> {
+    /// Takes a random file of `size` bytes whose session is already open, for
+    /// [`upload_pooled`](Self::upload_pooled). Returns `None` if no session is available. The
+    /// object has this metadata, whose keys and values must be valid in a header field, and its
+    /// seed. Does not block.
+    fn take_pooled(
+        &self,
+        _metadata: &BTreeMap<String, String>,
+        _size: u64,
+    ) -> Option<PooledUpload> {
         None
     }
 
-    /// As [`upload`](Self::upload): should the session be of no use, with another one.
+    /// Uploads a pooled file like [`upload`](Self::upload). If its session is unusable, opens
+    /// another one.
     ///
     /// # Errors
-    /// As [`upload`](Self::upload).
-    fn upload_prepared(
+    /// The errors of [`upload`](Self::upload).
+    fn upload_pooled(
         &self,
-        file: &Prepared,
+        file: &PooledUpload,
         timeout: Duration,
         observer: &dyn Observer,
     ) -> Result<Uploaded, UploadError> {
         self.upload(file.object(), file.content(), timeout, observer)
     }
 
-    /// Prepares no more files, and cancels the sessions of those that are prepared, within seconds.
-    /// Uploads go on.
-    fn prepare_no_more(&self) {}
+    /// Opens no more sessions in advance and cancels the unused ones, within seconds. Uploads
+    /// continue.
+    fn close_pool(&self) {}
 
-    /// Ends the uploads that are under way, in whatever threads: each cancels its session and
-    /// returns [`ErrorKind::Interrupted`] within seconds, or once its source has returned. So does
-    /// every later upload.
+    /// Interrupts running uploads on all threads. Each cancels its session and returns
+    /// [`ErrorKind::Interrupted`] within seconds, or as soon as its source has returned. Later
+    /// uploads fail in the same way.
     fn interrupt(&self);
 
-    /// `Ok` when an upload that starts now may hope to succeed; else why not, for a person.
-    /// Answers from what is known: makes no request and does not block.
+    /// Returns `Ok` if an upload that starts now can be expected to succeed, otherwise a readable
+    /// reason. Makes no request and does not block.
     fn ready(&self) -> Result<(), String>;
 
-    /// When the access token at hand expires, if there is one and it does.
+    /// Expiry time of the current access token, if there is a token and it expires.
     fn token_expiry(&self) -> Option<SystemTime>;
 }

@@ -1,4 +1,4 @@
-//! Objects: what is asked for, and what Cloud Storage says that it has.
+//! Object resources: the request for a new object, and the metadata of a stored one.
 
 use std::collections::BTreeMap;
 
@@ -6,50 +6,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Crc32c;
 
-/// An object that is to be made.
+use super::endpoint::object_url;
+
+/// An object to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewObject {
-    /// Its whole name, prefix included.
+    /// Full name, including the prefix.
     pub name: String,
-    /// Its media type.
+    /// Media type.
     pub content_type: String,
-    /// Custom metadata: shown with the object, by its keys.
+    /// Custom metadata, by key.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// An object that exists: the part of its metadata that this project uses
+/// A stored object: the part of its metadata that this project uses
 /// (<https://docs.cloud.google.com/storage/docs/json_api/v1/objects#resource>).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Object {
-    /// The bucket that it lies in.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Its whole name.
+    /// Full name.
     pub name: String,
-    /// Its length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The checksum of its content.
+    /// Checksum of the content.
     pub crc32c: Crc32c,
-    /// Which of the objects that ever had this name it is. Too large for a JSON number.
+    /// Generation number. A string, as it can exceed the range of a JSON number.
     pub generation: String,
-    /// Its media type.
+    /// Media type.
     pub content_type: String,
 }
 
 impl Object {
-    /// The form that people and tools pass around: `gs://bucket/name`.
+    /// Returns the URI that tools use: `gs://bucket/name`.
     pub fn gs_uri(&self) -> String {
         format!("gs://{}/{}", self.bucket, self.name)
     }
+
+    /// Returns its URL in the JSON API at `endpoint`, which Cloud Storage calls its `selfLink`.
+    pub fn self_link(&self, endpoint: &str) -> String {
+        object_url(endpoint.trim_end_matches('/'), &self.bucket, &self.name)
+    }
 }
 
-/// The resource as Cloud Storage writes it: numbers too large for JSON are strings.
+/// The JSON resource. Numbers that are too large for JSON are strings.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
     bucket: String,
     name: String,
-    // Stand-ins leave it out for an object of no bytes.
+    // Some emulators omit it for an empty object.
     size: Option<String>,
     crc32c: Crc32c,
     generation: String,
@@ -58,10 +65,10 @@ struct Resource {
 }
 
 impl Object {
-    /// Reads an object resource.
+    /// Parses an object resource.
     ///
     /// # Errors
-    /// What is missing or wrong in it. The text quotes nothing of a resource that is no JSON.
+    /// The field that is missing or invalid. The text quotes nothing of a body that is not JSON.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, String> {
         let resource: Resource = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         let size = resource.size.as_deref().unwrap_or("0");
@@ -77,8 +84,8 @@ impl Object {
 }
 
 impl NewObject {
-    /// The body of the request that starts the upload: with the checksum in it, Cloud Storage
-    /// refuses to finish an object of other bytes.
+    /// Body of the request that opens a session. If it contains a checksum, Cloud Storage rejects
+    /// content that does not match.
     pub(super) fn to_json(&self, crc32c: Option<Crc32c>) -> String {
         let Self { name, content_type, metadata } = self;
         let resource = NewResource { name, content_type, metadata, crc32c };
@@ -86,7 +93,7 @@ impl NewObject {
     }
 }
 
-/// An object resource that is to be.
+/// The JSON resource of an object to create.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NewResource<'a> {
@@ -115,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_resource() {
+    fn resource_is_parsed() {
         let object = read(&resource()).unwrap();
         assert_eq!(object.size, 9);
         assert_eq!(object.crc32c, Crc32c::of(b"123456789"));
@@ -123,14 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_without_size_has_none() {
+    fn self_link_encodes_the_name_and_accepts_a_trailing_slash() {
+        let mut resource = resource();
+        resource["name"] = "a/b c".into();
+        let object = read(&resource).unwrap();
+        for endpoint in ["http://h:1", "http://h:1/"] {
+            assert_eq!(object.self_link(endpoint), "http://h:1/storage/v1/b/b/o/a%2Fb%20c");
+        }
+    }
+
+    #[test]
+    fn resource_without_size_is_empty() {
         let mut resource = resource();
         resource.as_object_mut().unwrap().remove("size");
         assert_eq!(read(&resource).unwrap().size, 0);
     }
 
     #[test]
-    fn a_resource_that_does_not_vouch_for_its_bytes_is_refused() {
+    fn resource_without_identity_or_checksum_is_rejected() {
         for field in ["bucket", "name", "crc32c", "generation"] {
             let mut resource = resource();
             resource.as_object_mut().unwrap().remove(field);
@@ -144,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_cut_short_is_refused() {
+    fn truncated_resource_is_rejected() {
         let text = resource().to_string();
         for end in 0..text.len() {
             assert!(Object::from_json(&text.as_bytes()[..end]).is_err());
@@ -152,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_that_is_known_goes_to_cloud_storage_before_the_bytes() {
+    fn known_checksum_is_part_of_the_new_resource() {
         let object = NewObject {
             name: "n".into(),
             content_type: "text/plain".into(),

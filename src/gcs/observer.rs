@@ -1,31 +1,31 @@
-//! What an upload tells while it is under way.
+//! Progress events of an upload.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a request is made again. The text is a metric's label: lower case, few, and never changed.
+/// Reason of a retry. Its text is a metric label: lower case, from a small set, and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Cause {
-    /// A status that Cloud Storage documents as transient: 408, 429, 500, 502, 503, 504.
+pub enum RetryCause {
+    /// A status that Cloud Storage documents as transient: 408, 429, 500, 502, 503 or 504.
     Status(u16),
-    /// The connection could not be made, or a name not be resolved.
+    /// No connection could be made, or the host name was not resolved.
     Connect,
     /// The connection broke.
     Broken,
-    /// Nothing moved on the connection for too long.
+    /// No bytes moved on the connection for too long.
     Stalled,
-    /// The answer came, but could not be understood.
+    /// The response was received but could not be parsed.
     Unreadable,
-    /// The session was gone (404, 410, 499).
+    /// The session no longer exists (404, 410, 499).
     SessionGone,
-    /// The access token was not accepted (401).
+    /// The access token was rejected (401).
     Unauthorized,
-    /// Cloud Storage had less than was sent.
+    /// Cloud Storage stored fewer bytes than were sent.
     Incomplete,
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for RetryCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
@@ -40,20 +40,21 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Hears what an upload does. Called from the thread that uploads: must be quick, and not block.
+/// Receives the progress of an upload. The upload thread calls it, so implementations must be quick
+/// and must not block.
 pub trait Observer: Sync {
-    /// This many more bytes of content were handed to the network.
+    /// More bytes of content were handed to the network.
     fn sent(&self, _bytes: u64) {}
 
-    /// Cloud Storage has everything up to this offset. May go back, when a session is lost.
+    /// Cloud Storage has stored all bytes before this offset. It decreases when a session is lost.
     fn persisted(&self, _offset: u64) {}
 
-    /// A request will be made again after this wait.
-    fn retrying(&self, _cause: Cause, _wait: Duration) {}
+    /// A request will be retried after this wait.
+    fn retrying(&self, _cause: RetryCause, _wait: Duration) {}
 
-    /// The transfer goes on from this offset after a fault.
-    fn resuming(&self, _cause: Cause, _offset: u64) {}
+    /// The transfer is resumed from this offset after a fault.
+    fn resuming(&self, _cause: RetryCause, _offset: u64) {}
 }
 
-/// Listens to nothing.
+/// Ignores all events.
 impl Observer for () {}

@@ -11,100 +11,100 @@ use serde_json::{Value, json};
 
 use crate::content::{ByteSize, Content, RandomContent, Seed, Source};
 
+use super::clock::Clock;
 use super::credentials::{AccessToken, CredentialsError, TokenSource};
-use super::ready::{Prepared, Ready};
 use super::session::Session;
-use super::timing::Timing;
-use super::transport::{Answer, Body, Method, Request, Transport, TransportError};
+use super::session_pool::{PooledSession, PooledUpload};
+use super::transport::{Body, Method, Request, Response, Transport, TransportError};
 use super::{
-    Bucket, Client, Endpoint, NewObject, Retry, UploadError, Uploaded, Uploader as _, Window,
+    Bucket, Client, Endpoint, NewObject, RetryConfig, UploadError, Uploaded, Uploader as _, Window,
 };
 
 pub(super) const SECRET: &str = "s3cr3t-session";
 const KIB: u64 = 1 << 10;
 
-/// What the scripted Cloud Storage does with one request.
-pub(super) struct Reaction {
-    /// How many bytes of the body it takes before it answers.
+/// Response of the scripted Cloud Storage to one request.
+pub(super) struct ScriptedResponse {
+    /// Bytes of the body that are read before the response.
     takes: u64,
-    outcome: Result<Answer, TransportError>,
+    outcome: Result<Response, TransportError>,
     interrupts: bool,
 }
 
-impl Reaction {
+impl ScriptedResponse {
     pub(super) fn taking(self, takes: u64) -> Self {
         Self { takes, ..self }
     }
 
     pub(super) fn range(self, range: &str) -> Self {
-        self.with(|answer| answer.range = Some(range.into()))
+        self.with(|response| response.range = Some(range.into()))
     }
 
     pub(super) fn retry_after(self, value: &str) -> Self {
-        self.with(|answer| answer.retry_after = Some(value.into()))
+        self.with(|response| response.retry_after = Some(value.into()))
     }
 
     pub(super) fn body(self, body: &str) -> Self {
-        self.with(|answer| answer.body = body.into())
+        self.with(|response| response.body = body.into())
     }
 
     pub(super) fn location(self, location: Option<&str>) -> Self {
-        self.with(|answer| answer.location = location.map(Into::into))
+        self.with(|response| response.location = location.map(Into::into))
     }
 
     pub(super) fn interrupting(self) -> Self {
         Self { interrupts: true, ..self }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Answer)) -> Self {
-        change(self.outcome.as_mut().expect("an answer"));
+    fn with(mut self, change: impl FnOnce(&mut Response)) -> Self {
+        change(self.outcome.as_mut().expect("a response"));
         self
     }
 }
 
-pub(super) fn status(status: u16) -> Reaction {
-    let answer = Answer { status, ..Answer::default() };
-    Reaction { takes: u64::MAX, outcome: Ok(answer), interrupts: false }
+pub(super) fn status(status: u16) -> ScriptedResponse {
+    let response = Response { status, ..Response::default() };
+    ScriptedResponse { takes: u64::MAX, outcome: Ok(response), interrupts: false }
 }
 
 fn session_uri() -> String {
     format!("http://gcs.test/upload/x?upload_id={SECRET}")
 }
 
-pub(super) fn opened() -> Reaction {
+pub(super) fn opened() -> ScriptedResponse {
     status(200).location(Some(&session_uri()))
 }
 
-pub(super) fn persisted(bytes: u64) -> Reaction {
+pub(super) fn persisted(bytes: u64) -> ScriptedResponse {
     match bytes.checked_sub(1) {
         None => status(308),
         Some(last) => status(308).range(&format!("bytes=0-{last}")),
     }
 }
 
-pub(super) fn fails(error: TransportError) -> Reaction {
-    Reaction { takes: u64::MAX, outcome: Err(error), interrupts: false }
+pub(super) fn fails(error: TransportError) -> ScriptedResponse {
+    ScriptedResponse { takes: u64::MAX, outcome: Err(error), interrupts: false }
 }
 
-pub(super) fn breaks() -> Reaction {
+pub(super) fn breaks() -> ScriptedResponse {
     fails(TransportError::Broken("reset by peer".into()))
 }
 
-/// How the content comes, when it comes once.
+/// Timing of a stream.
 pub(super) struct Stream {
     window: Window,
     announced: Option<u64>,
     /// At which offset it fails, and in which words.
     fails: Option<(u64, &'static str)>,
-    /// How long each reading of 64 KiB takes.
+    /// Time of each read of 64 KiB.
     takes: Duration,
     interrupts: bool,
 }
 
 /// A test's upload and the script that it runs against.
-pub(super) struct Play {
+pub(super) struct ScriptedUpload {
     content: RandomContent,
-    script: VecDeque<(String, Reaction)>,
+    script: VecDeque<(String, ScriptedResponse)>,
     tokens: Arc<Tokens>,
     timeout: Duration,
     ahead: Option<(&'static str, &'static str)>,
@@ -112,12 +112,12 @@ pub(super) struct Play {
 }
 
 /// A request as it came: its header fields and its body, but for the content.
-pub(super) struct Seen {
+pub(super) struct RecordedRequest {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Seen {
+impl RecordedRequest {
     /// A header field's value.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let field = self.headers.iter().find(|(field, _)| field == name);
@@ -130,17 +130,17 @@ impl Seen {
     }
 }
 
-/// What came of a [`Play`].
+/// Outcome of a [`ScriptedUpload`].
 pub(super) struct Outcome {
     pub(super) result: Result<Uploaded, UploadError>,
     pub(super) pauses: Vec<Duration>,
-    pub(super) renewals: u32,
-    pub(super) requests: Vec<Seen>,
-    /// How much of a stream was read.
+    pub(super) refreshes: u32,
+    pub(super) requests: Vec<RecordedRequest>,
+    /// Bytes of a stream that were read.
     pub(super) read: u64,
 }
 
-impl Play {
+impl ScriptedUpload {
     pub(super) fn of_kib(kib: u64) -> Self {
         Self::of(kib * KIB)
     }
@@ -208,12 +208,12 @@ impl Play {
     }
 
     /// The next request must be this one, and gets this reaction.
-    pub(super) fn on(mut self, request: &str, reaction: Reaction) -> Self {
+    pub(super) fn on(mut self, request: &str, reaction: ScriptedResponse) -> Self {
         self.script.push_back((request.to_owned(), reaction));
         self
     }
 
-    /// The object resource that Cloud Storage would answer.
+    /// The object resource that Cloud Storage would return.
     pub(super) fn resource(&self) -> Value {
         json!({
             "bucket": "bucket", "name": "name", "generation": "7", "contentType": "text/plain",
@@ -221,18 +221,18 @@ impl Play {
         })
     }
 
-    pub(super) fn done(&self) -> Reaction {
+    pub(super) fn done(&self) -> ScriptedResponse {
         status(200).body(&self.resource().to_string())
     }
 
-    /// An answer that shows another object: `field` has another value.
-    pub(super) fn done_but(&self, field: &str, value: &str) -> Reaction {
+    /// a response that shows another object: `field` has another value.
+    pub(super) fn done_but(&self, field: &str, value: &str) -> ScriptedResponse {
         let mut resource = self.resource();
         resource[field] = value.into();
         status(200).body(&resource.to_string())
     }
 
-    /// As [`on`](Self::on), with the answer that the upload is done.
+    /// As [`on`](Self::on), with the response that the upload is done.
     pub(super) fn done_on(self, request: &str) -> Self {
         let done = self.done();
         self.on(request, done)
@@ -242,8 +242,8 @@ impl Play {
     pub(super) fn run(mut self) -> Outcome {
         let (content, timeout) = (self.content.clone(), self.timeout);
         let (ahead, stream) = (self.ahead, self.stream.take());
-        let theatre = self.opens();
-        let client = Client::new(theatre.bucket.clone());
+        let bucket_script = self.into_bucket();
+        let client = Client::new(bucket_script.bucket.clone());
         let object = NewObject {
             name: "name".into(),
             content_type: "text/plain".into(),
@@ -254,15 +254,15 @@ impl Play {
             (None, None) => client.upload(&object, &content, timeout, &()),
             (None, Some((key, value))) => {
                 let session = Session::new(session_uri());
-                let opened = theatre.timing.now();
-                let ready = Ready { object, seed: content.seed(), session, opened };
+                let opened = bucket_script.clock.now();
+                let ready = PooledSession { object, seed: content.seed(), session, opened };
                 let metadata = [(key.to_owned(), value.to_owned())].into();
-                let file = Prepared::new(ready, &metadata, content.size());
-                client.upload_prepared(&file, timeout, &())
+                let file = PooledUpload::new(ready, &metadata, content.size());
+                client.upload_pooled(&file, timeout, &())
             }
             (Some(stream), _) => {
-                let timing = &theatre.timing;
-                let mut source = Once { content: &content, stream, timing, read: 0 };
+                let clock = &bucket_script.clock;
+                let mut source = Once { content: &content, stream, clock, read: 0 };
                 let window = stream.window;
                 let result = client.upload_stream(&object, &mut source, window, timeout, &());
                 read = source.read;
@@ -272,29 +272,29 @@ impl Play {
         if let Err(error) = &result {
             assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");
         }
-        let pauses = theatre.timing.pauses.lock().unwrap().clone();
-        let renewals = theatre.tokens.renewals.lock().unwrap().to_owned();
-        Outcome { requests: theatre.closes(&result), result, pauses, renewals, read }
+        let pauses = bucket_script.clock.pauses.lock().unwrap().clone();
+        let refreshes = bucket_script.tokens.refreshes.lock().unwrap().to_owned();
+        Outcome { requests: bucket_script.finish(&result), result, pauses, refreshes, read }
     }
 
     /// The bucket in which the script is played, for what is no upload.
-    pub(super) fn opens(self) -> Theatre {
-        let timing = Arc::new(VirtualTiming::default());
-        let stage = Arc::new(Stage {
+    pub(super) fn into_bucket(self) -> ScriptedBucket {
+        let clock = Arc::new(FakeClock::default());
+        let transport_script = Arc::new(ScriptedTransport {
             script: Mutex::new(self.script),
             requests: Mutex::default(),
-            timing: timing.clone(),
+            clock: clock.clone(),
         });
         let second = Duration::from_secs(1);
         let bucket = Bucket {
             endpoint: Endpoint::emulator("gcs.test").unwrap(),
             name: "bucket".into(),
-            retry: Retry { initial_wait: second, longest_wait: 8 * second },
-            transport: stage.clone(),
+            retry: RetryConfig { initial_wait: second, max_wait: 8 * second },
+            transport: transport_script.clone(),
             tokens: self.tokens.clone(),
-            timing: timing.clone(),
+            clock: clock.clone(),
         };
-        Theatre { bucket, stage, timing, tokens: self.tokens }
+        ScriptedBucket { bucket, transport_script, clock, tokens: self.tokens }
     }
 
     pub(super) fn uploads(self) -> (Uploaded, Vec<Duration>) {
@@ -308,24 +308,25 @@ impl Play {
 }
 
 /// A bucket, and the script behind it.
-pub(super) struct Theatre {
+pub(super) struct ScriptedBucket {
     pub(super) bucket: Bucket,
-    stage: Arc<Stage>,
-    timing: Arc<VirtualTiming>,
+    transport_script: Arc<ScriptedTransport>,
+    clock: Arc<FakeClock>,
     tokens: Arc<Tokens>,
 }
 
-impl Theatre {
+impl ScriptedBucket {
     /// Time passes in which nothing is done.
     pub(super) fn passes(&self, time: Duration) {
-        *self.timing.elapsed.lock().unwrap() += time;
+        *self.clock.elapsed.lock().unwrap() += time;
     }
 
     /// Checks that the script was played to its end; the requests that were made.
-    pub(super) fn closes(&self, came_to: &impl std::fmt::Debug) -> Vec<Seen> {
-        let left: Vec<_> = self.stage.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
+    pub(super) fn finish(&self, came_to: &impl std::fmt::Debug) -> Vec<RecordedRequest> {
+        let left: Vec<_> =
+            self.transport_script.script.lock().unwrap().drain(..).map(|(r, _)| r).collect();
         assert!(left.is_empty(), "never asked: {left:?}; came to {came_to:?}");
-        std::mem::take(&mut *self.stage.requests.lock().unwrap())
+        std::mem::take(&mut *self.transport_script.requests.lock().unwrap())
     }
 }
 
@@ -333,19 +334,19 @@ impl Theatre {
 struct Once<'a> {
     content: &'a RandomContent,
     stream: &'a Stream,
-    timing: &'a VirtualTiming,
+    clock: &'a FakeClock,
     read: u64,
 }
 
 impl Source for Once<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.stream.announced
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        *self.timing.elapsed.lock().unwrap() += self.stream.takes;
+        *self.clock.elapsed.lock().unwrap() += self.stream.takes;
         if self.stream.interrupts {
-            self.timing.interrupt();
+            self.clock.interrupt();
         }
         let most = match self.stream.fails {
             Some((offset, how)) if offset == self.read => return Err(io::Error::other(how)),
@@ -359,14 +360,14 @@ impl Source for Once<'_> {
     }
 }
 
-struct Stage {
-    script: Mutex<VecDeque<(String, Reaction)>>,
-    requests: Mutex<Vec<Seen>>,
-    timing: Arc<VirtualTiming>,
+struct ScriptedTransport {
+    script: Mutex<VecDeque<(String, ScriptedResponse)>>,
+    requests: Mutex<Vec<RecordedRequest>>,
+    clock: Arc<FakeClock>,
 }
 
-impl Transport for Stage {
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+impl Transport for ScriptedTransport {
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         let seen = describe(request);
         let (expected, reaction) =
             self.script.lock().unwrap().pop_front().unwrap_or_else(|| panic!("unexpected: {seen}"));
@@ -396,9 +397,9 @@ impl Transport for Stage {
         }
         let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
         let headers = request.headers.iter().map(owned).collect();
-        self.requests.lock().unwrap().push(Seen { headers, body });
+        self.requests.lock().unwrap().push(RecordedRequest { headers, body });
         if reaction.interrupts {
-            self.timing.interrupt();
+            self.clock.interrupt();
         }
         reaction.outcome
     }
@@ -406,7 +407,7 @@ impl Transport for Stage {
     fn interrupt(&self) {}
 }
 
-/// `start`, `put RANGE`, `look`, `cancel` or `remove GENERATION`; urgent ones must be those that
+/// `start`, `put RANGE`, `get_metadata`, `cancel` or `remove GENERATION`; urgent ones must be those that
 /// follow giving up.
 fn describe(request: &Request<'_>) -> String {
     let range = || {
@@ -416,23 +417,23 @@ fn describe(request: &Request<'_>) -> String {
     match (request.method, request.url.contains("upload_id=")) {
         (Method::Post, false) => "start".into(),
         (Method::Put, true) => format!("put {}", range()),
-        (Method::Get, false) => "look".into(),
+        (Method::Get, false) => "get metadata".into(),
         (Method::Delete, true) => "cancel".into(),
         (Method::Delete, false) => {
-            format!("remove {}", request.url.rsplit('=').next().unwrap_or_default())
+            format!("delete {}", request.url.rsplit('=').next().unwrap_or_default())
         }
         (method, _) => format!("{method:?} {}", request.url),
     }
 }
 
-struct VirtualTiming {
+struct FakeClock {
     began: Instant,
     elapsed: Mutex<Duration>,
     pauses: Mutex<Vec<Duration>>,
     interrupted: AtomicBool,
 }
 
-impl Default for VirtualTiming {
+impl Default for FakeClock {
     fn default() -> Self {
         Self {
             began: Instant::now(),
@@ -443,7 +444,7 @@ impl Default for VirtualTiming {
     }
 }
 
-impl Timing for VirtualTiming {
+impl Clock for FakeClock {
     fn now(&self) -> Instant {
         self.began + *self.elapsed.lock().unwrap()
     }
@@ -474,7 +475,7 @@ impl Timing for VirtualTiming {
 
 struct Tokens {
     left: Mutex<VecDeque<String>>,
-    renewals: Mutex<u32>,
+    refreshes: Mutex<u32>,
 }
 
 impl Tokens {
@@ -484,7 +485,7 @@ impl Tokens {
 
     fn of(tokens: &[&str]) -> Self {
         let left = Mutex::new(tokens.iter().map(|&t| t.to_owned()).collect());
-        Self { left, renewals: Mutex::new(0) }
+        Self { left, refreshes: Mutex::new(0) }
     }
 
     fn first(&self) -> Option<AccessToken> {
@@ -497,13 +498,13 @@ impl TokenSource for Tokens {
         Ok(self.first())
     }
 
-    fn renew(
+    fn refresh(
         &self,
         rejected: &AccessToken,
         _patience: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError> {
         assert_eq!(self.first().as_ref(), Some(rejected));
-        *self.renewals.lock().unwrap() += 1;
+        *self.refreshes.lock().unwrap() += 1;
         self.left.lock().unwrap().pop_front();
         self.first().map(Some).ok_or_else(|| CredentialsError {
             source_name: "the script".into(),

@@ -1,10 +1,10 @@
-//! A resumable upload's session, and the offsets that Cloud Storage states for it
+//! Session of a resumable upload, and its offsets
 //! (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads>).
 
 use std::fmt;
 
-/// A session's URI. Whoever holds it may write the object, so it is shown to nobody: its `Debug`
-/// form hides it, and it has no `Display`.
+/// A session URI. It is a secret, as it authorizes writing the object. Therefore `Debug` hides it
+/// and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Session(String);
 
@@ -13,7 +13,7 @@ impl Session {
         Self(uri)
     }
 
-    /// The URI itself, for the request that is made to it.
+    /// Returns the URI, for requests to the session.
     pub(super) fn uri(&self) -> &str {
         &self.0
     }
@@ -25,17 +25,17 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Where the bytes at hand lie in the object.
+/// Position of the available bytes within the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    /// Where they end.
+pub(super) struct ByteRange {
+    /// Offset of their end.
     pub(super) end: u64,
-    /// The whole object's size, if it is known that they end with the object.
+    /// Size of the object, if the bytes are known to reach its end.
     pub(super) total: Option<u64>,
 }
 
-/// How many bytes a 308 says are persisted: `Range: bytes=0-N` means N + 1, no header means none.
-/// `None` if the header makes no sense where no more than `sent` bytes can have come.
+/// Parses the `Range` of a 308: `bytes=0-N` means that N + 1 bytes are stored, a missing header
+/// means none. Returns `None` if the value is invalid or exceeds `sent`.
 pub(super) fn persisted(range: Option<&str>, sent: u64) -> Option<u64> {
     let Some(range) = range else { return Some(0) };
     let last = range.trim().strip_prefix("bytes=0-")?;
@@ -46,23 +46,23 @@ pub(super) fn persisted(range: Option<&str>, sent: u64) -> Option<u64> {
     (persisted <= sent).then_some(persisted)
 }
 
-/// The `Content-Range` of the bytes from `offset` to the end of those at hand. An empty rest has no
-/// range of its own: it is written like a status query, and finishes an object of no bytes.
-pub(super) fn content_range(offset: u64, extent: Extent) -> String {
-    match extent.end.checked_sub(1) {
-        Some(last) if offset <= last => format!("bytes {offset}-{last}/{}", size(extent)),
-        _ => status_query(extent),
+/// Returns the `Content-Range` of the bytes from `offset` to the end of the range. An empty range
+/// has no notation of its own: it is written like a status query, which completes an empty object.
+pub(super) fn content_range(offset: u64, byte_range: ByteRange) -> String {
+    match byte_range.end.checked_sub(1) {
+        Some(last) if offset <= last => format!("bytes {offset}-{last}/{}", size(byte_range)),
+        _ => status_query(byte_range),
     }
 }
 
-/// The `Content-Range` of a status query. It finishes the object if that is all it lacks, so it
-/// states the size only where no other byte can follow.
-pub(super) fn status_query(extent: Extent) -> String {
-    format!("bytes */{}", size(extent))
+/// Returns the `Content-Range` of a status query. A query with the size completes the object if all
+/// bytes are stored, so the size is given only if no more bytes can follow.
+pub(super) fn status_query(byte_range: ByteRange) -> String {
+    format!("bytes */{}", size(byte_range))
 }
 
-fn size(extent: Extent) -> String {
-    extent.total.map_or_else(|| "*".to_owned(), |total| total.to_string())
+fn size(byte_range: ByteRange) -> String {
+    byte_range.total.map_or_else(|| "*".to_owned(), |total| total.to_string())
 }
 
 #[cfg(test)]
@@ -70,14 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_states_what_is_persisted() {
+    fn range_header_gives_the_stored_bytes() {
         assert_eq!(persisted(None, 10), Some(0));
         assert_eq!(persisted(Some("bytes=0-0"), 10), Some(1));
         assert_eq!(persisted(Some("bytes=0-9"), 10), Some(10));
     }
 
     #[test]
-    fn a_senseless_range_states_nothing() {
+    fn invalid_range_header_is_rejected() {
         for range in [
             "",
             "bytes",
@@ -99,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn content_ranges_go_to_the_end() {
-        let whole = |size| Extent { end: size, total: Some(size) };
+    fn content_range_reaches_the_end_of_the_object() {
+        let whole = |size| ByteRange { end: size, total: Some(size) };
         assert_eq!(content_range(0, whole(10)), "bytes 0-9/10");
         assert_eq!(content_range(9, whole(10)), "bytes 9-9/10");
         assert_eq!(content_range(0, whole(0)), "bytes */0");
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_not_the_last_leaves_the_size_open() {
-        let part = Extent { end: 20, total: None };
+    fn content_range_of_an_inner_part_has_no_size() {
+        let part = ByteRange { end: 20, total: None };
         assert_eq!(content_range(10, part), "bytes 10-19/*");
         assert_eq!(status_query(part), "bytes */*");
     }
 
     #[test]
-    fn a_session_is_not_shown() {
+    fn session_uri_is_hidden_in_debug_output() {
         let session = Session::new("http://h/u?upload_id=secret".into());
         assert!(!format!("{session:?}").contains("secret"));
     }

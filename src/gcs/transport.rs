@@ -1,5 +1,5 @@
-//! One HTTP request and its answer, as an upload needs them. What carries them is [`http`]'s
-//! business in production, and a script's in tests.
+//! HTTP requests and responses, as uploads need them. [`http`] sends them in production, a script
+//! in tests.
 //!
 //! [`http`]: super::http
 
@@ -11,34 +11,34 @@ use crate::content::Content;
 
 use super::Observer;
 
-/// Carries requests to Cloud Storage and brings the answers back.
+/// Sends requests to Cloud Storage and returns the responses.
 pub trait Transport: Send + Sync {
-    /// Sends `request` and waits for the answer; any status is an answer.
+    /// Sends `request` and waits for the response. A response with any status is `Ok`.
     ///
     /// # Errors
-    /// When there is none. The request may or may not have been carried out.
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError>;
+    /// No response was received. The server may have processed the request nevertheless.
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError>;
 
-    /// Breaks off the exchanges under way with [`TransportError::Interrupted`]; so ends every later
-    /// one, too, unless it is [urgent](Request::urgent).
+    /// Aborts running requests with [`TransportError::Interrupted`]. Later requests fail in the
+    /// same way, unless they are [urgent](Request::urgent).
     fn interrupt(&self);
 }
 
-/// The methods that are used.
+/// The HTTP methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
+    /// Gets metadata.
     Get,
     /// Opens a session.
     Post,
-    /// Sends to a session, or asks it.
+    /// Sends bytes to a session or queries its status.
     Put,
     /// Cancels a session, or deletes an object.
     Delete,
 }
 
 impl Method {
-    /// As it stands in a request line.
+    /// Returns its name in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -51,47 +51,47 @@ impl Method {
 
 /// A request.
 pub struct Request<'a> {
-    /// Its method.
+    /// Method.
     pub method: Method,
-    /// Its URL. May hold a secret in its query.
+    /// URL. Its query may contain a secret.
     pub url: &'a str,
-    /// Its header fields, but for those that follow from the body. May hold a token.
+    /// Header fields, without those that follow from the body. They may contain a token.
     pub headers: Vec<(&'a str, String)>,
-    /// Its body.
+    /// Body.
     pub body: Body<'a>,
-    /// How long it may take, from resolving the name to the answer's last byte.
+    /// Time limit, from name resolution to the last byte of the response.
     pub timeout: Duration,
-    /// Whether it is carried out even after [`Transport::interrupt`].
+    /// True if the request is sent even after [`Transport::interrupt`].
     pub urgent: bool,
 }
 
-/// A request's body.
+/// Body of a request.
 pub enum Body<'a> {
-    /// None: `Content-Length: 0` where the method could have one.
+    /// No body: `Content-Length: 0` for methods that can have one.
     Empty,
     /// These bytes.
     Bytes(&'a [u8]),
     /// The content from `offset` to its end.
     Rest {
-        /// What is sent.
+        /// The content.
         content: &'a dyn Content,
-        /// Where it begins.
+        /// Offset of the first byte.
         offset: u64,
-        /// Hears of every byte that goes out.
+        /// Receives the number of bytes sent.
         observer: &'a dyn Observer,
     },
     /// A part of a stream.
     Part {
         /// Its bytes.
         bytes: &'a [u8],
-        /// Hears of every byte that goes out.
+        /// Receives the number of bytes sent.
         observer: &'a dyn Observer,
     },
 }
 
-/// An answer: as much of it as an upload looks at.
+/// The parts of a response that uploads need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// `Location`.
@@ -100,38 +100,39 @@ pub struct Answer {
     pub range: Option<String>,
     /// `Retry-After`.
     pub retry_after: Option<String>,
-    /// The body, as far as it came and is looked at: [`MAX_BODY`] bytes at the most.
+    /// Beginning of the body, at most [`MAX_BODY`] bytes.
     pub body: Vec<u8>,
 }
 
-/// How much of an answer's body is read, in bytes. An object's metadata is a few KiB.
+/// Maximum length of a response body that is read, in bytes. The metadata of an object takes a few
+/// KiB.
 pub const MAX_BODY: usize = 64 << 10;
 
-/// Why there is no answer. The texts name no URL.
+/// Error of a request without response. The text contains no URL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// The host's name was not resolved, or no connection made.
-    #[error("could not connect: {0}")]
+    /// The host name was not resolved, or no connection could be made.
+    #[error("cannot connect: {0}")]
     Connect(String),
-    /// The server's certificate was not accepted, or TLS cannot be spoken with it.
+    /// The certificate was rejected, or the TLS handshake failed.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
+    /// The connection was lost.
+    #[error("connection lost: {0}")]
     Broken(String),
-    /// Nothing moved for too long.
-    #[error("nothing moved for too long ({0})")]
+    /// No bytes moved for too long.
+    #[error("connection stalled ({0})")]
     Stalled(String),
-    /// The request's own time was over.
-    #[error("the time was over")]
+    /// The request exceeded its time limit.
+    #[error("timed out")]
     TimedOut,
     /// [`Transport::interrupt`] was called.
     #[error("interrupted")]
     Interrupted,
-    /// The request could not be made, or the answer is not HTTP.
+    /// The request is invalid, or the response is not HTTP.
     #[error("{0}")]
     Protocol(String),
     /// The content could not be read.
-    #[error("the content could not be read: {0}")]
+    #[error("cannot read the content: {0}")]
     Content(String),
 }

@@ -1,4 +1,4 @@
-//! One upload, from the first request to the last answer: the state machine.
+//! One upload, from the first request to the last response: the state machine.
 //!
 //! ```text
 //!            ┌───────────────────── session gone ────────────────────┐
@@ -13,12 +13,12 @@
 //!
 //! With a session that was opened ahead it begins at Fill; should that session be of no use, at Start.
 //!
-//! What is sent is [`Cargo`]: content that can be had again from any offset, all of it in one
-//! request; or a stream, part by part, of which no more than the part at hand can be sent again.
-//! [`State::Fill`] has the bytes at hand that are sent next.
+//! The content to send is a [`Payload`]: content that can be read again from any offset, all of it
+//! in one request; or a stream, part by part, of which only the current part can be sent again.
+//! [`State::Fill`] has the buffered bytes that are sent next.
 //!
 //! Every arrow that goes back waits first, unless the transfer has made progress. Whatever ends it
-//! early goes through [`Upload::give_up`], which cancels the session and finds out whether an
+//! early goes through [`Upload::abort`], which cancels the session and finds out whether an
 //! object is there all the same.
 //!
 //! Nothing is ever inferred from what was sent: how far the object has come is what Cloud Storage
@@ -32,33 +32,33 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 
 use super::backoff::{BackOff, retry_after};
-use super::bucket::{Bucket, Cancel};
+use super::bucket::{Bucket, CancelOutcome};
 use super::credentials::CredentialsError;
 use super::message::{gcs_message, printable};
-use super::ready::Prepared;
 use super::session::{Session, content_range, persisted, status_query};
-use super::transport::{Answer, Body, Method, Request, TransportError};
+use super::session_pool::PooledUpload;
+use super::transport::{Body, Method, Request, Response, TransportError};
 use super::verdict::{Step, Verdict, verdict};
-use super::{Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded};
+use super::{ErrorKind, NewObject, Object, Observer, RetryCause, UploadError, Uploaded};
 
-mod cargo;
+mod payload;
 
-pub(super) use self::cargo::Cargo;
-use self::cargo::Filled;
+use self::payload::Fill;
+pub(super) use self::payload::Payload;
 
-/// How many sessions may be lost, and how many answers not understood, before it is enough.
-const PATIENCE: u32 = 5;
-/// How long each request may take that is made after giving up. There are three at the most, and a
-/// server that is being stopped waits for them.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Sessions that may be lost, and responses that may be unintelligible, before the upload fails.
+const MAX_ATTEMPTS: u32 = 5;
+/// Timeout of each request that is made after giving up. There are at most three, and a server that
+/// shuts down waits for them.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where an upload stands.
+/// State of an upload.
 #[derive(Clone, Debug)]
 enum State {
     Start,
     Fill(Session, u64),
     Send(Session, u64),
-    Query(Session, Cause),
+    Query(Session, RetryCause),
     Identify,
     Done(Object),
 }
@@ -74,23 +74,23 @@ impl State {
     }
 }
 
-/// What a request came to, when the upload can go on from it.
-enum Reply {
-    Success(Answer),
+/// Outcome of a request from which the upload can continue.
+enum StepOutcome {
+    Success(Response),
     Persisted(u64),
     SessionGone,
-    Taken,
-    Again(Fault),
+    AlreadyExists,
+    Retry(Fault),
 }
 
-/// Why a request has to be made again.
+/// Reason to repeat a request.
 struct Fault {
-    cause: Cause,
+    cause: RetryCause,
     retry_after: Option<Duration>,
     text: String,
 }
 
-/// Why the upload cannot go on.
+/// Reason why the upload cannot continue.
 struct Failure {
     kind: ErrorKind,
     status: Option<u16>,
@@ -111,16 +111,16 @@ impl Failure {
     }
 }
 
-type Next = Result<State, Failure>;
+type Transition = Result<State, Failure>;
 
 /// An upload under way.
 pub(super) struct Upload<'a, 'c> {
     bucket: &'a Bucket,
     object: &'a NewObject,
-    cargo: Cargo<'c>,
+    payload: Payload<'c>,
     /// The file whose session was opened ahead, as long as that session is in use.
-    ahead: Option<&'a Prepared>,
-    tally: &'a Tally<'a>,
+    pooled: Option<&'a PooledUpload>,
+    counter: &'a SentCounter<'a>,
     began: Instant,
     timeout: Duration,
     deadline: Instant,
@@ -128,25 +128,25 @@ pub(super) struct Upload<'a, 'c> {
     resumed: u32,
     retried: u32,
     lost_sessions: u32,
-    misunderstood: u32,
-    renewed: Cell<bool>,
+    unreadable_responses: u32,
+    token_refreshed: Cell<bool>,
     persisted: u64,
     /// Cloud Storage has said that an object came of a session.
-    claimed: bool,
+    object_reported: bool,
     last_fault: Option<String>,
 }
 
 impl<'a> Upload<'a, 'a> {
     /// As [`new`](Self::new), for a file whose session is open already.
-    pub(super) fn prepared(
+    pub(super) fn with_pooled_session(
         bucket: &'a Bucket,
-        file: &'a Prepared,
+        file: &'a PooledUpload,
         timeout: Duration,
-        tally: &'a Tally<'a>,
+        counter: &'a SentCounter<'a>,
     ) -> Self {
-        let ahead = Some(file);
-        let cargo = Cargo::Whole(file.content());
-        Self { ahead, ..Self::new(bucket, file.object(), cargo, timeout, tally) }
+        let pooled = Some(file);
+        let payload = Payload::Whole(file.content());
+        Self { pooled, ..Self::new(bucket, file.object(), payload, timeout, counter) }
     }
 }
 
@@ -154,34 +154,34 @@ impl<'a, 'c> Upload<'a, 'c> {
     pub(super) fn new(
         bucket: &'a Bucket,
         object: &'a NewObject,
-        cargo: Cargo<'c>,
+        payload: Payload<'c>,
         timeout: Duration,
-        tally: &'a Tally<'a>,
+        counter: &'a SentCounter<'a>,
     ) -> Self {
-        let began = bucket.timing.now();
+        let began = bucket.clock.now();
         Self {
             bucket,
             object,
-            cargo,
-            ahead: None,
-            tally,
+            payload,
+            pooled: None,
+            counter,
             began,
             timeout,
             deadline: began + timeout,
-            back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.longest_wait),
+            back_off: BackOff::new(bucket.retry.initial_wait, bucket.retry.max_wait),
             resumed: 0,
             retried: 0,
             lost_sessions: 0,
-            misunderstood: 0,
-            renewed: Cell::new(false),
+            unreadable_responses: 0,
+            token_refreshed: Cell::new(false),
             persisted: 0,
-            claimed: false,
+            object_reported: false,
             last_fault: None,
         }
     }
 
     pub(super) fn run(mut self) -> Result<Uploaded, UploadError> {
-        let mut state = match self.ahead {
+        let mut state = match self.pooled {
             Some(file) => State::Fill(file.session().clone(), 0),
             None => State::Start,
         };
@@ -197,37 +197,41 @@ impl<'a, 'c> Upload<'a, 'c> {
             };
             state = match next {
                 Ok(next) => next,
-                Err(failure) => return self.give_up(session, failure),
+                Err(failure) => return self.abort(session, failure),
             };
         }
     }
 
     /// Opens a session.
-    fn start(&mut self) -> Next {
+    fn start(&mut self) -> Transition {
         let url = self.bucket.endpoint.start(&self.bucket.name, &self.object.name);
-        let metadata = self.object.to_json(self.cargo.checksum_beforehand());
+        let metadata = self.object.to_json(self.payload.checksum_before_upload());
         let mut headers = vec![
             ("content-type", "application/json; charset=utf-8".into()),
             ("x-upload-content-type", self.object.content_type.clone()),
         ];
-        let announced = self.cargo.announced();
-        headers.extend(announced.map(|size| ("x-upload-content-length", size.to_string())));
+        let declared_size = self.payload.declared_size();
+        headers.extend(declared_size.map(|size| ("x-upload-content-length", size.to_string())));
         let body = Body::Bytes(metadata.as_bytes());
         match self.request(Step::Start, Method::Post, &url, headers, body)? {
-            Reply::Success(answer) => self.opened(&answer),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => self.wait(fault).map(|_| State::Start),
-            Reply::Persisted(_) | Reply::SessionGone => unreachable!("no verdict on a start"),
+            StepOutcome::Success(response) => self.opened(&response),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => self.wait(fault).map(|_| State::Start),
+            StepOutcome::Persisted(_) | StepOutcome::SessionGone => {
+                unreachable!("no verdict on a start")
+            }
         }
     }
 
-    fn opened(&self, answer: &Answer) -> Next {
+    fn opened(&self, response: &Response) -> Transition {
         let nonsense = |what: String| {
-            let message =
-                format!("{} was answered with a Location that {what}", self.tried(Step::Start));
+            let message = format!(
+                "{} was answered with a Location that {what}",
+                self.describe_request(Step::Start)
+            );
             Failure::new(ErrorKind::Protocol, message)
         };
-        let location = answer.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
+        let location = response.location.as_deref().ok_or_else(|| nonsense("is missing".into()))?;
         match self.bucket.endpoint.session(location) {
             Ok(session) => Ok(State::Fill(session, 0)),
             Err(error) => Err(nonsense(error.to_string())),
@@ -235,16 +239,16 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     /// Has the bytes from `offset` on at hand.
-    fn fill(&mut self, session: Session, offset: u64) -> Next {
-        let begin = self.cargo.begin();
-        if offset < begin {
+    fn fill(&mut self, session: Session, offset: u64) -> Transition {
+        let window_start = self.payload.window_start();
+        if offset < window_start {
             let message = format!(
-                "Cloud Storage has {offset} bytes, and had acknowledged {begin}: those between \
+                "Cloud Storage has {offset} bytes, and had acknowledged {window_start}: those between \
                  cannot be had again",
             );
             return Err(Failure::lost(message));
         }
-        if self.cargo.ends_before_the_object_at(offset) {
+        if self.payload.needs_next_part_at(offset) {
             self.read_part()?;
         }
         Ok(State::Send(session, offset))
@@ -253,24 +257,24 @@ impl<'a, 'c> Upload<'a, 'c> {
     /// Reads the part of a stream that follows the one which is persisted. Its time begins with it,
     /// and once more when it has come.
     fn read_part(&mut self) -> Result<(), Failure> {
-        self.deadline = self.bucket.timing.now() + self.timeout;
-        self.cargo.next_part();
+        self.deadline = self.bucket.clock.now() + self.timeout;
+        self.payload.next_part();
         loop {
-            let read = self.cargo.read();
-            if self.bucket.timing.interrupted() {
+            let read = self.payload.read();
+            if self.bucket.clock.interrupted() {
                 return Err(self.interrupted());
             }
-            let came = self.cargo.extent().end;
+            let came = self.payload.byte_range().end;
             match read {
-                Ok(Filled::Wholly) => break,
-                Ok(Filled::Partly) => {}
+                Ok(Fill::Full) => break,
+                Ok(Fill::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let message = format!("the stream failed after {came} bytes: {error}");
                     return Err(Failure::new(ErrorKind::Source, message));
                 }
             }
-            if self.bucket.timing.now() >= self.deadline {
+            if self.bucket.clock.now() >= self.deadline {
                 let message = format!(
                     "the stream was too slow: after {came} bytes, a part of it had not come \
                      within {:?}",
@@ -279,76 +283,76 @@ impl<'a, 'c> Upload<'a, 'c> {
                 return Err(Failure::new(ErrorKind::Source, message));
             }
         }
-        self.deadline = self.bucket.timing.now() + self.timeout;
+        self.deadline = self.bucket.clock.now() + self.timeout;
         Ok(())
     }
 
     /// Sends what is at hand from `offset` on.
-    fn send(&mut self, session: Session, offset: u64) -> Next {
-        let extent = self.cargo.extent();
-        let headers = self.transfer_headers(content_range(offset, extent));
-        self.tally.begin(offset, extent.total);
-        let body = self.cargo.body(offset, self.tally);
+    fn send(&mut self, session: Session, offset: u64) -> Transition {
+        let byte_range = self.payload.byte_range();
+        let headers = self.transfer_headers(content_range(offset, byte_range));
+        self.counter.window_start(offset, byte_range.total);
+        let body = self.payload.body(offset, self.counter);
         match self.request_of_session(Step::Send, &session, headers, body)? {
-            Reply::Success(answer) => self.finished(Step::Send, session, &answer),
-            Reply::Persisted(persisted) => self.continued(session, persisted),
-            Reply::SessionGone => self.start_over(Step::Send),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => Ok(State::Query(session, self.wait(fault)?)),
+            StepOutcome::Success(response) => self.finished(Step::Send, session, &response),
+            StepOutcome::Persisted(persisted) => self.continued(session, persisted),
+            StepOutcome::SessionGone => self.start_over(Step::Send),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => Ok(State::Query(session, self.wait(fault)?)),
         }
     }
 
-    /// What goes with every request that could finish the object: the checksum of a stream, which
-    /// is known by then, so that Cloud Storage refuses to make an object of other bytes; and what was
-    /// not known yet when the session was opened ahead.
+    /// Returns the headers of every request that could finish the object: the checksum of a stream,
+    /// which is known by then, so that Cloud Storage does not create an object of other bytes; and
+    /// the headers that were not known when the session was opened in advance.
     fn transfer_headers(&self, content_range: String) -> Vec<(&'a str, String)> {
         let mut headers = vec![("content-range", content_range)];
-        headers.extend(self.ahead.into_iter().flat_map(Prepared::late));
-        let checksum = self.cargo.checksum_afterwards();
+        headers.extend(self.pooled.into_iter().flat_map(PooledUpload::deferred_headers));
+        let checksum = self.payload.checksum_after_upload();
         headers.extend(checksum.map(|crc32c| ("x-goog-hash", format!("crc32c={crc32c}"))));
         headers
     }
 
     /// What was at hand was sent, and Cloud Storage goes on from `persisted`.
-    fn continued(&mut self, session: Session, persisted: u64) -> Next {
+    fn continued(&mut self, session: Session, persisted: u64) -> Transition {
         let progress = persisted > self.persisted;
-        self.note_persisted(persisted);
-        if self.cargo.ends_before_the_object_at(persisted) {
+        self.record_persisted(persisted);
+        if self.payload.needs_next_part_at(persisted) {
             return Ok(State::Fill(session, persisted));
         }
-        if progress && persisted < self.cargo.extent().end {
-            return Ok(self.resume(session, Cause::Incomplete));
+        if progress && persisted < self.payload.byte_range().end {
+            return Ok(self.resume(session, RetryCause::Incomplete));
         }
-        let text = format!("{} kept {persisted} bytes", self.tried(Step::Send));
-        let fault = Fault { cause: Cause::Incomplete, retry_after: None, text };
+        let text = format!("{} kept {persisted} bytes", self.describe_request(Step::Send));
+        let fault = Fault { cause: RetryCause::Incomplete, retry_after: None, text };
         Ok(State::Query(session, self.wait(fault)?))
     }
 
     /// Asks how much is persisted.
-    fn query(&mut self, session: Session, cause: Cause) -> Next {
-        let headers = self.transfer_headers(status_query(self.cargo.extent()));
+    fn query(&mut self, session: Session, cause: RetryCause) -> Transition {
+        let headers = self.transfer_headers(status_query(self.payload.byte_range()));
         match self.request_of_session(Step::Query, &session, headers, Body::Empty)? {
-            Reply::Success(answer) => self.finished(Step::Query, session, &answer),
-            Reply::Persisted(persisted) => {
-                if persisted > 0 && self.cargo.extent().total == Some(persisted) {
+            StepOutcome::Success(response) => self.finished(Step::Query, session, &response),
+            StepOutcome::Persisted(persisted) => {
+                if persisted > 0 && self.payload.byte_range().total == Some(persisted) {
                     return self.continued(session, persisted);
                 }
-                self.note_persisted(persisted);
+                self.record_persisted(persisted);
                 Ok(self.resume(session, cause))
             }
-            Reply::SessionGone => self.start_over(Step::Query),
-            Reply::Taken => Ok(State::Identify),
-            Reply::Again(fault) => {
+            StepOutcome::SessionGone => self.start_over(Step::Query),
+            StepOutcome::AlreadyExists => Ok(State::Identify),
+            StepOutcome::Retry(fault) => {
                 self.wait(fault)?;
                 Ok(State::Query(session, cause))
             }
         }
     }
 
-    fn resume(&mut self, session: Session, cause: Cause) -> State {
+    fn resume(&mut self, session: Session, cause: RetryCause) -> State {
         self.resumed += 1;
-        debug!("{}: goes on from {} after {cause}", self.object.name, self.persisted);
-        self.tally.observer.resuming(cause, self.persisted);
+        debug!("{}: resuming from {} after {cause}", self.object.name, self.persisted);
+        self.counter.observer.resuming(cause, self.persisted);
         State::Fill(session, self.persisted)
     }
 
@@ -360,53 +364,53 @@ impl<'a, 'c> Upload<'a, 'c> {
         session: &Session,
         headers: Vec<(&str, String)>,
         body: Body<'_>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<StepOutcome, Failure> {
         match self.request(step, Method::Put, session.uri(), headers, body) {
-            Err(failure) if self.ahead.is_some() && failure.kind == ErrorKind::Refused => {
+            Err(failure) if self.pooled.is_some() && failure.kind == ErrorKind::Refused => {
                 debug!("{}: {}", self.object.name, failure.message);
-                Ok(Reply::SessionGone)
+                Ok(StepOutcome::SessionGone)
             }
             other => other,
         }
     }
 
     /// The session is no more, and what it had is lost.
-    fn start_over(&mut self, step: Step) -> Next {
-        if self.ahead.take().is_some() {
+    fn start_over(&mut self, step: Step) -> Transition {
+        if self.pooled.take().is_some() {
             // Nothing that went wrong: it was an attempt to save the start.
-            return Ok(self.start_after_all());
+            return Ok(self.start_at_once());
         }
         self.lost_sessions += 1;
-        let text = format!("the session was gone at {}", self.tried(step));
-        let begin = self.cargo.begin();
-        if begin > 0 {
-            let message = format!("{text}, and the first {begin} bytes cannot be had again");
+        let text = format!("the session was gone at {}", self.describe_request(step));
+        let window_start = self.payload.window_start();
+        if window_start > 0 {
+            let message = format!("{text}, and the first {window_start} bytes cannot be had again");
             return Err(Failure::lost(message));
         }
-        if self.lost_sessions >= PATIENCE {
-            let message = format!("{text}, for the {PATIENCE}th time");
+        if self.lost_sessions >= MAX_ATTEMPTS {
+            let message = format!("{text}, after {MAX_ATTEMPTS} attempts");
             return Err(Failure::new(ErrorKind::Protocol, message));
         }
-        self.wait(Fault { cause: Cause::SessionGone, retry_after: None, text })?;
-        self.note_persisted(0);
+        self.wait(Fault { cause: RetryCause::SessionGone, retry_after: None, text })?;
+        self.record_persisted(0);
         Ok(State::Start)
     }
 
     /// Begins as any other upload, at once.
-    fn start_after_all(&mut self) -> State {
+    fn start_at_once(&mut self) -> State {
         self.retried += 1;
-        self.tally.observer.retrying(Cause::SessionGone, Duration::ZERO);
-        self.note_persisted(0);
+        self.counter.observer.retrying(RetryCause::SessionGone, Duration::ZERO);
+        self.record_persisted(0);
         State::Start
     }
 
     /// Cloud Storage says that the object is there: believes it when it is the right one.
-    fn finished(&mut self, step: Step, session: Session, answer: &Answer) -> Next {
-        self.claimed = true;
-        let object = match Object::from_json(&answer.body) {
+    fn finished(&mut self, step: Step, session: Session, response: &Response) -> Transition {
+        self.object_reported = true;
+        let object = match Object::from_json(&response.body) {
             Ok(object) => object,
             Err(error) => {
-                let fault = self.misunderstood(step, answer, &error)?;
+                let fault = self.unreadable_response(step, response, &error)?;
                 return Ok(State::Query(session, self.wait(fault)?));
             }
         };
@@ -416,30 +420,30 @@ impl<'a, 'c> Upload<'a, 'c> {
         }
     }
 
-    /// An object of our name exists. It is ours if an earlier attempt's last answer was lost, which
+    /// An object of our name exists. It is ours if an earlier attempt's last response was lost, which
     /// it cannot be before the end of a stream is known.
-    fn identify(&mut self) -> Next {
-        if self.cargo.sum().is_none() {
+    fn identify(&mut self) -> Transition {
+        if self.payload.size_and_checksum().is_none() {
             let message = "another object has this name".to_owned();
             return Err(Failure::new(ErrorKind::Conflict, message));
         }
         let url = self.bucket.endpoint.object(&self.bucket.name, &self.object.name);
-        match self.request(Step::Look, Method::Get, &url, Vec::new(), Body::Empty)? {
-            Reply::Success(answer) => match Object::from_json(&answer.body) {
+        match self.request(Step::GetMetadata, Method::Get, &url, Vec::new(), Body::Empty)? {
+            StepOutcome::Success(response) => match Object::from_json(&response.body) {
                 Ok(object) => self.identified(object),
                 Err(error) => {
-                    let fault = self.misunderstood(Step::Look, &answer, &error)?;
+                    let fault = self.unreadable_response(Step::GetMetadata, &response, &error)?;
                     self.wait(fault).map(|_| State::Identify)
                 }
             },
-            Reply::Again(fault) => self.wait(fault).map(|_| State::Identify),
-            Reply::Persisted(_) | Reply::SessionGone | Reply::Taken => {
+            StepOutcome::Retry(fault) => self.wait(fault).map(|_| State::Identify),
+            StepOutcome::Persisted(_) | StepOutcome::SessionGone | StepOutcome::AlreadyExists => {
                 unreachable!("no verdict on a look")
             }
         }
     }
 
-    fn identified(&self, object: Object) -> Next {
+    fn identified(&self, object: Object) -> Transition {
         match self.differences(&object) {
             None => Ok(State::Done(object)),
             Some(differences) => {
@@ -451,7 +455,7 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// In what an object is not the one that was sent, if in anything.
     fn differences(&self, object: &Object) -> Option<String> {
-        let Some((size, crc32c)) = self.cargo.sum() else {
+        let Some((size, crc32c)) = self.payload.size_and_checksum() else {
             return Some("it was finished before its end was sent".to_owned());
         };
         let mut differences = Vec::new();
@@ -470,36 +474,36 @@ impl<'a, 'c> Upload<'a, 'c> {
 
     /// Cloud Storage has made something else of the bytes. It must not stay.
     fn wrong_object(&self, step: Step, object: &Object, differences: &str) -> Failure {
-        let removed = self.bucket.remove(&self.object.name, &object.generation, LAST_WORDS);
+        let removed = self.bucket.delete(&self.object.name, &object.generation, CLEANUP_TIMEOUT);
         let what_now = match removed {
             Ok(()) => "it has been deleted again".to_owned(),
             Err(error) => format!("it could not be deleted: {error}"),
         };
         let message = format!(
             "{} was answered with an object that is not the one sent ({differences}); {what_now}",
-            self.tried(step),
+            self.describe_request(step),
         );
         Failure::new(ErrorKind::Protocol, message)
     }
 
-    fn misunderstood(
+    fn unreadable_response(
         &mut self,
         step: Step,
-        answer: &Answer,
+        response: &Response,
         error: &str,
     ) -> Result<Fault, Failure> {
-        self.misunderstood += 1;
+        self.unreadable_responses += 1;
         let text = format!(
             "{} was answered {} with {} bytes that are no object resource: {}",
-            self.tried(step),
-            answer.status,
-            answer.body.len(),
+            self.describe_request(step),
+            response.status,
+            response.body.len(),
             printable(error.as_bytes()),
         );
-        if self.misunderstood >= PATIENCE {
+        if self.unreadable_responses >= MAX_ATTEMPTS {
             return Err(Failure::new(ErrorKind::Protocol, text));
         }
-        Ok(Fault { cause: Cause::Unreadable, retry_after: None, text })
+        Ok(Fault { cause: RetryCause::Unreadable, retry_after: None, text })
     }
 
     /// Makes a request, and sorts what comes of it.
@@ -510,102 +514,113 @@ impl<'a, 'c> Upload<'a, 'c> {
         url: &str,
         mut headers: Vec<(&str, String)>,
         body: Body<'_>,
-    ) -> Result<Reply, Failure> {
-        if self.bucket.timing.interrupted() {
+    ) -> Result<StepOutcome, Failure> {
+        if self.bucket.clock.interrupted() {
             return Err(self.interrupted());
         }
         let tokens = &*self.bucket.tokens;
-        let token = tokens.token(self.left()).map_err(|error| self.without_token(&error))?;
-        let timeout = self.left();
+        let token =
+            tokens.token(self.remaining_time()).map_err(|error| self.token_failure(&error))?;
+        let timeout = self.remaining_time();
         if timeout.is_zero() {
-            return Err(self.out_of_time());
+            return Err(self.timed_out());
         }
         headers.extend(token.iter().map(|token| ("authorization", token.authorization())));
         let request = Request { method, url, headers, body, timeout, urgent: false };
-        let answer = match self.bucket.transport.exchange(&request) {
-            Ok(answer) => answer,
-            Err(error) => return self.unanswered(step, error),
+        let response = match self.bucket.transport.send(&request) {
+            Ok(response) => response,
+            Err(error) => return self.transport_failure(step, error),
         };
-        if verdict(step, answer.status) != Verdict::Unauthorized {
-            return self.sort(step, answer);
+        if verdict(step, response.status) != Verdict::Unauthorized {
+            return self.classify(step, response);
         }
-        let refused = self.refused(step, &answer);
-        let Some(token) = token.filter(|_| !self.renewed.get()) else { return Err(refused) };
-        self.renewed.set(true);
-        let renewed = tokens.renew(&token, self.left());
-        match renewed.map_err(|error| self.without_token(&error))? {
+        let refused = self.refusal(step, &response);
+        let Some(token) = token.filter(|_| !self.token_refreshed.get()) else {
+            return Err(refused);
+        };
+        self.token_refreshed.set(true);
+        let renewed = tokens.refresh(&token, self.remaining_time());
+        match renewed.map_err(|error| self.token_failure(&error))? {
             None => Err(refused),
-            Some(_) => Ok(Reply::Again(Fault {
-                cause: Cause::Unauthorized,
+            Some(_) => Ok(StepOutcome::Retry(Fault {
+                cause: RetryCause::Unauthorized,
                 retry_after: None,
                 text: refused.message,
             })),
         }
     }
 
-    fn sort(&self, step: Step, answer: Answer) -> Result<Reply, Failure> {
-        match verdict(step, answer.status) {
-            Verdict::Success => Ok(Reply::Success(answer)),
-            Verdict::Persisted => match persisted(answer.range.as_deref(), self.cargo.extent().end)
-            {
-                Some(persisted) => Ok(Reply::Persisted(persisted)),
-                None => {
-                    let range = printable(answer.range.unwrap_or_default().as_bytes());
-                    let text = format!("{} was answered with Range {range}", self.tried(step));
-                    Err(Failure::new(ErrorKind::Protocol, text))
+    fn classify(&self, step: Step, response: Response) -> Result<StepOutcome, Failure> {
+        match verdict(step, response.status) {
+            Verdict::Success => Ok(StepOutcome::Success(response)),
+            Verdict::Persisted => {
+                match persisted(response.range.as_deref(), self.payload.byte_range().end) {
+                    Some(persisted) => Ok(StepOutcome::Persisted(persisted)),
+                    None => {
+                        let range = printable(response.range.unwrap_or_default().as_bytes());
+                        let text = format!(
+                            "{} was answered with Range {range}",
+                            self.describe_request(step)
+                        );
+                        Err(Failure::new(ErrorKind::Protocol, text))
+                    }
                 }
-            },
-            Verdict::SessionGone => Ok(Reply::SessionGone),
-            Verdict::Taken => Ok(Reply::Taken),
+            }
+            Verdict::SessionGone => Ok(StepOutcome::SessionGone),
+            Verdict::AlreadyExists => Ok(StepOutcome::AlreadyExists),
             Verdict::Transient => {
-                let now = self.bucket.timing.time_of_day();
-                let asked = answer.retry_after.as_deref();
-                Ok(Reply::Again(Fault {
-                    cause: Cause::Status(answer.status),
+                let now = self.bucket.clock.time_of_day();
+                let asked = response.retry_after.as_deref();
+                Ok(StepOutcome::Retry(Fault {
+                    cause: RetryCause::Status(response.status),
                     retry_after: asked.and_then(|value| retry_after(value, now)),
-                    text: self.refused(step, &answer).message,
+                    text: self.refusal(step, &response).message,
                 }))
             }
-            Verdict::Refused | Verdict::Unauthorized => Err(self.refused(step, &answer)),
-            Verdict::Nonsense => {
-                let text = format!("{} was answered with {}", self.tried(step), answer.status);
+            Verdict::Refused | Verdict::Unauthorized => Err(self.refusal(step, &response)),
+            Verdict::Unexpected => {
+                let text = format!(
+                    "{} was answered with {}",
+                    self.describe_request(step),
+                    response.status
+                );
                 Err(Failure {
-                    status: Some(answer.status),
+                    status: Some(response.status),
                     ..Failure::new(ErrorKind::Protocol, text)
                 })
             }
         }
     }
 
-    fn unanswered(&self, step: Step, error: TransportError) -> Result<Reply, Failure> {
-        let text = format!("{}: {error}", self.tried(step));
+    fn transport_failure(&self, step: Step, error: TransportError) -> Result<StepOutcome, Failure> {
+        let text = format!("{}: {error}", self.describe_request(step));
         let cause = match error {
-            TransportError::Connect(_) => Cause::Connect,
-            TransportError::Broken(_) => Cause::Broken,
-            TransportError::Stalled(_) => Cause::Stalled,
-            TransportError::TimedOut => return Err(self.out_of_time()),
+            TransportError::Connect(_) => RetryCause::Connect,
+            TransportError::Broken(_) => RetryCause::Broken,
+            TransportError::Stalled(_) => RetryCause::Stalled,
+            TransportError::TimedOut => return Err(self.timed_out()),
             TransportError::Interrupted => return Err(self.interrupted()),
             TransportError::Tls(_) | TransportError::Protocol(_) => {
                 return Err(Failure::new(ErrorKind::Protocol, text));
             }
             TransportError::Content(_) => return Err(Failure::new(ErrorKind::Source, text)),
         };
-        Ok(Reply::Again(Fault { cause, retry_after: None, text }))
+        Ok(StepOutcome::Retry(Fault { cause, retry_after: None, text }))
     }
 
-    fn refused(&self, step: Step, answer: &Answer) -> Failure {
+    fn refusal(&self, step: Step, response: &Response) -> Failure {
         let message = format!(
             "{} was answered {}: {}",
-            self.tried(step),
-            answer.status,
-            gcs_message(&answer.body),
+            self.describe_request(step),
+            response.status,
+            gcs_message(&response.body),
         );
         let bucket = &self.bucket.name;
-        let hint = match (answer.status, step) {
+        let hint = match (response.status, step) {
             (401, _) => {
                 Some("run `gcs-uploader check` to see which credentials are used".to_owned())
             }
-            (403, Step::Look) => {
+            (403, Step::GetMetadata) => {
                 Some(format!("grant the identity storage.objects.get on the bucket {bucket}"))
             }
             (403, _) => {
@@ -617,56 +632,56 @@ impl<'a, 'c> Upload<'a, 'c> {
             _ => None,
         };
         Failure {
-            status: Some(answer.status),
+            status: Some(response.status),
             // What may not be looked at is one object: others may still be made.
-            bucket_refused: matches!(answer.status, 401 | 403 | 404) && step != Step::Look,
+            bucket_refused: matches!(response.status, 401 | 403 | 404) && step != Step::GetMetadata,
             hint,
             ..Failure::new(ErrorKind::Refused, message)
         }
     }
 
     /// Waits before a request is made again; returns why.
-    fn wait(&mut self, fault: Fault) -> Result<Cause, Failure> {
-        let jittered = self.back_off.next(self.bucket.timing.random());
+    fn wait(&mut self, fault: Fault) -> Result<RetryCause, Failure> {
+        let jittered = self.back_off.next(self.bucket.clock.random());
         let wait = jittered.max(fault.retry_after.unwrap_or_default());
         debug!("{}: {}; again in {wait:?}", self.object.name, fault.text);
         self.last_fault = Some(fault.text);
-        if wait >= self.left() {
-            return Err(self.out_of_time());
+        if wait >= self.remaining_time() {
+            return Err(self.timed_out());
         }
         self.retried += 1;
-        self.tally.observer.retrying(fault.cause, wait);
-        match self.bucket.timing.pause(wait) {
+        self.counter.observer.retrying(fault.cause, wait);
+        match self.bucket.clock.pause(wait) {
             true => Ok(fault.cause),
             false => Err(self.interrupted()),
         }
     }
 
-    fn note_persisted(&mut self, persisted: u64) {
+    fn record_persisted(&mut self, persisted: u64) {
         if persisted > self.persisted {
             self.back_off.reset();
-            self.renewed.set(false);
+            self.token_refreshed.set(false);
         }
         self.persisted = persisted;
-        self.tally.observer.persisted(persisted);
+        self.counter.observer.persisted(persisted);
     }
 
     /// How much of the upload's time is left.
-    fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.bucket.timing.now())
+    fn remaining_time(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.clock.now())
     }
 
-    fn without_token(&self, error: &CredentialsError) -> Failure {
-        match self.bucket.timing.interrupted() {
+    fn token_failure(&self, error: &CredentialsError) -> Failure {
+        match self.bucket.clock.interrupted() {
             true => self.interrupted(),
             false => Failure::new(ErrorKind::Credentials, error.to_string()),
         }
     }
 
-    fn out_of_time(&self) -> Failure {
-        let what = match self.cargo.begin() {
+    fn timed_out(&self) -> Failure {
+        let what = match self.payload.window_start() {
             0 => "not finished".to_owned(),
-            begin => format!("the part from byte {begin} on was not finished"),
+            window_start => format!("the part from byte {window_start} on was not finished"),
         };
         let last = match &self.last_fault {
             Some(fault) => format!("; the last that happened: {fault}"),
@@ -678,27 +693,27 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn interrupted(&self) -> Failure {
-        let message = "the uploader was told to stop".to_owned();
+        let message = "the upload was cancelled because the process is stopping".to_owned();
         Failure::new(ErrorKind::Interrupted, message)
     }
 
-    /// Cancels the session, and finds out whether there is an object all the same: the last answer
+    /// Cancels the session, and finds out whether there is an object all the same: the last response
     /// may have been the one that was lost.
-    fn give_up(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
-        let cancel = session.map(|s| self.bucket.cancel(s.uri(), LAST_WORDS));
-        let unfinished = !self.tally.complete() && !self.claimed;
+    fn abort(&self, session: Option<Session>, failure: Failure) -> Result<Uploaded, UploadError> {
+        let cancel = session.map(|s| self.bucket.cancel(s.uri(), CLEANUP_TIMEOUT));
+        let unfinished = !self.counter.complete() && !self.object_reported;
         let never_whole = unfinished || failure.kind == ErrorKind::Conflict;
         let absent = never_whole
-            || match self.bucket.look(&self.object.name, LAST_WORDS) {
+            || match self.bucket.get_metadata(&self.object.name, CLEANUP_TIMEOUT) {
                 Ok(Some(object)) if self.differences(&object).is_none() => {
                     return Ok(self.uploaded(object));
                 }
                 Ok(Some(_)) => false,
                 // Not there yet, if bytes may still be on their way to it.
-                Ok(None) => cancel != Some(Cancel::Unknown),
+                Ok(None) => cancel != Some(CancelOutcome::Unknown),
                 Err(error) => {
                     debug!("{}: {error}", self.object.name);
-                    cancel == Some(Cancel::Confirmed)
+                    cancel == Some(CancelOutcome::Confirmed)
                 }
             };
         if !absent {
@@ -718,68 +733,68 @@ impl<'a, 'c> Upload<'a, 'c> {
     }
 
     fn uploaded(&self, object: Object) -> Uploaded {
-        self.tally.observer.persisted(object.size);
+        self.counter.observer.persisted(object.size);
         Uploaded {
             object,
             resumed: self.resumed,
             retried: self.retried,
-            bytes_sent: self.tally.bytes(),
+            bytes_sent: self.counter.bytes(),
             elapsed: self.elapsed(),
         }
     }
 
     fn elapsed(&self) -> Duration {
-        self.bucket.timing.now().saturating_duration_since(self.began)
+        self.bucket.clock.now().saturating_duration_since(self.began)
     }
 
     /// The request of a step, for a person: without the query, in which a session's secret lies.
-    fn tried(&self, step: Step) -> String {
+    fn describe_request(&self, step: Step) -> String {
         let endpoint = &self.bucket.endpoint;
         let bucket = &self.bucket.name;
         match step {
             Step::Start => format!("POST {endpoint}/upload/storage/v1/b/{bucket}/o"),
             Step::Send => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the data)"),
             Step::Query => format!("PUT {endpoint}/upload/storage/v1/b/{bucket}/o (the status)"),
-            Step::Look => format!("GET {}", endpoint.object(bucket, &self.object.name)),
+            Step::GetMetadata => format!("GET {}", endpoint.object(bucket, &self.object.name)),
         }
     }
 }
 
 /// Counts what is sent, on its way to the observer.
-pub(super) struct Tally<'a> {
+pub(super) struct SentCounter<'a> {
     observer: &'a dyn Observer,
     bytes: AtomicU64,
     missing: AtomicU64,
     complete: AtomicBool,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> SentCounter<'a> {
     pub(super) fn new(observer: &'a dyn Observer) -> Self {
         let (bytes, missing) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { observer, bytes, missing, complete: AtomicBool::new(false) }
     }
 
-    /// What lies from `offset` on is about to be sent: up to the object's end, where `total` says
-    /// where that is.
-    fn begin(&self, offset: u64, total: Option<u64>) {
+    /// Records that the bytes from `offset` on are about to be sent, up to the end of the object if
+    /// `total` is known.
+    fn window_start(&self, offset: u64, total: Option<u64>) {
         self.missing.store(total.map_or(u64::MAX, |total| total - offset), Ordering::Relaxed);
         if total == Some(offset) {
             self.complete.store(true, Ordering::Relaxed);
         }
     }
 
-    /// How many bytes were sent, those sent again included.
+    /// Returns how many bytes were sent, including those that were sent again.
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the last byte was ever sent: before that, there can be no object.
+    /// Returns whether the last byte was ever sent: before that, there can be no object.
     fn complete(&self) -> bool {
         self.complete.load(Ordering::Relaxed)
     }
 }
 
-impl Observer for Tally<'_> {
+impl Observer for SentCounter<'_> {
     fn sent(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.missing.fetch_sub(bytes, Ordering::Relaxed) == bytes {

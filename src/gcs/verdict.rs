@@ -1,53 +1,54 @@
-//! What an answer's status means: the one table that says what is retried and what is final.
+//! Meaning of a response status: one table that decides which responses are retried and which are
+//! final.
 //!
-//! The transient ones are those of
+//! The transient statuses are those of
 //! <https://docs.cloud.google.com/storage/docs/retry-strategy#retryable>.
 
-/// Which request it was.
+/// Kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// `POST …?uploadType=resumable`: opens a session.
     Start,
     /// `PUT {session}` with bytes.
     Send,
-    /// `PUT {session}` with `bytes */{size}` and no body: how much is persisted?
+    /// `PUT {session}` with `bytes */{size}` and no body: queries the stored bytes.
     Query,
     /// `GET` of the object's metadata.
-    Look,
+    GetMetadata,
 }
 
-/// What the status says, given the step.
+/// Meaning of a status at a given step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// What was asked for is done.
+    /// The request succeeded.
     Success,
-    /// The session goes on; `Range` says from where.
+    /// The session is incomplete; `Range` gives the stored bytes.
     Persisted,
-    /// The session is no more: a new one may be started.
+    /// The session no longer exists; a new one can be opened.
     SessionGone,
-    /// An object of this name exists.
-    Taken,
-    /// The access token is not accepted.
+    /// An object with this name exists.
+    AlreadyExists,
+    /// The access token was rejected.
     Unauthorized,
-    /// It may work the next time.
+    /// A retry may succeed.
     Transient,
-    /// It never will.
+    /// A retry cannot succeed.
     Refused,
-    /// No answer that the protocol knows at this step.
-    Nonsense,
+    /// The protocol does not define this status at this step.
+    Unexpected,
 }
 
 pub(super) fn verdict(step: Step, status: u16) -> Verdict {
-    use Step::{Look, Query, Send, Start};
+    use Step::{GetMetadata, Query, Send, Start};
     match (status, step) {
         (200 | 201, _) => Verdict::Success,
         (308, Send | Query) => Verdict::Persisted,
         (401, _) => Verdict::Unauthorized,
         (404 | 410 | 499, Send | Query) => Verdict::SessionGone,
-        (412, Start | Send | Query) => Verdict::Taken,
+        (412, Start | Send | Query) => Verdict::AlreadyExists,
         (408 | 429 | 500 | 502 | 503 | 504, _) => Verdict::Transient,
-        (400..=599, Start | Send | Query | Look) => Verdict::Refused,
-        _ => Verdict::Nonsense,
+        (400..=599, Start | Send | Query | GetMetadata) => Verdict::Refused,
+        _ => Verdict::Unexpected,
     }
 }
 
@@ -55,10 +56,10 @@ pub(super) fn verdict(step: Step, status: u16) -> Verdict {
 mod tests {
     use super::*;
 
-    const STEPS: [Step; 4] = [Step::Start, Step::Send, Step::Query, Step::Look];
+    const STEPS: [Step; 4] = [Step::Start, Step::Send, Step::Query, Step::GetMetadata];
 
     #[test]
-    fn transient_is_what_cloud_storage_documents_as_such_and_nothing_else() {
+    fn only_documented_statuses_are_transient() {
         for step in STEPS {
             let transient: Vec<_> =
                 (0..1000).filter(|&status| verdict(step, status) == Verdict::Transient).collect();
@@ -67,25 +68,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_session_can_be_gone() {
+    fn session_gone_applies_only_to_session_requests() {
         for status in [404, 410, 499] {
             assert_eq!(verdict(Step::Start, status), Verdict::Refused);
             assert_eq!(verdict(Step::Send, status), Verdict::SessionGone);
             assert_eq!(verdict(Step::Query, status), Verdict::SessionGone);
-            assert_eq!(verdict(Step::Look, status), Verdict::Refused);
+            assert_eq!(verdict(Step::GetMetadata, status), Verdict::Refused);
         }
     }
 
     #[test]
-    fn only_a_session_goes_on() {
-        assert_eq!(verdict(Step::Start, 308), Verdict::Nonsense);
+    fn status_308_continues_only_session_requests() {
+        assert_eq!(verdict(Step::Start, 308), Verdict::Unexpected);
         assert_eq!(verdict(Step::Send, 308), Verdict::Persisted);
         assert_eq!(verdict(Step::Query, 308), Verdict::Persisted);
-        assert_eq!(verdict(Step::Look, 308), Verdict::Nonsense);
+        assert_eq!(verdict(Step::GetMetadata, 308), Verdict::Unexpected);
     }
 
     #[test]
-    fn refusals_are_final() {
+    fn client_errors_are_refused() {
         for step in STEPS {
             for status in [400, 403, 405, 411, 413, 416, 418, 501, 505, 599] {
                 assert_eq!(verdict(step, status), Verdict::Refused, "{step:?} {status}");
@@ -94,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_does_not_know_is_nonsense() {
+    fn statuses_outside_the_protocol_are_unexpected() {
         for step in STEPS {
             for status in [0, 100, 199, 202, 204, 206, 299, 301, 302, 304, 307, 399, 600, 999] {
-                assert_eq!(verdict(step, status), Verdict::Nonsense, "{step:?} {status}");
+                assert_eq!(verdict(step, status), Verdict::Unexpected, "{step:?} {status}");
             }
         }
     }

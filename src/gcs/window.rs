@@ -1,4 +1,4 @@
-//! How much of a stream is kept until Cloud Storage has it.
+//! Buffer size for streams.
 
 use std::str::FromStr;
 
@@ -6,39 +6,40 @@ use thiserror::Error;
 
 use crate::content::ByteSize;
 
-/// How many bytes of a stream are kept until Cloud Storage has acknowledged them: so large is each
-/// part that is sent, but for the last.
+/// Number of bytes of a stream that are buffered until Cloud Storage has acknowledged them. Each
+/// part except the last has this size.
 ///
-/// A multiple of 256 KiB, as Cloud Storage wants of every part but the last
+/// A multiple of 256 KiB, as Cloud Storage requires for every part but the last
 /// (<https://docs.cloud.google.com/storage/docs/performing-resumable-uploads#chunked-upload>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window(u32);
 
-/// Why a text is no [`Window`].
+/// Error of parsing a [`Window`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0} is no window: write a multiple of 256KiB, from 256KiB to 1GiB")]
+#[error("invalid window {0}: use a multiple of 256KiB from 256KiB to 1GiB")]
 pub struct WindowError(String);
 
 impl Window {
-    /// What it is a multiple of, in bytes.
+    /// Every window is a multiple of this, in bytes.
     pub const STEP: u64 = 256 << 10;
     /// 8 MiB.
     pub const DEFAULT: Self = Self(8 << 20);
-    /// The largest, in bytes.
-    const MOST: u64 = 1 << 30;
+    /// Maximum size in bytes.
+    const MAX_BYTES: u64 = 1 << 30;
 
-    /// The window of this size, if it is one.
+    /// Creates a window of this size.
     ///
     /// # Errors
-    /// The size is no multiple of 256 KiB, or none that a process should keep for each upload.
+    /// The size is not a multiple of 256 KiB, or is too small or too large.
     pub fn new(size: ByteSize) -> Result<Self, WindowError> {
         let bytes = size.as_u64();
-        let fits = (Self::STEP..=Self::MOST).contains(&bytes) && bytes.is_multiple_of(Self::STEP);
+        let fits =
+            (Self::STEP..=Self::MAX_BYTES).contains(&bytes) && bytes.is_multiple_of(Self::STEP);
         let bytes = u32::try_from(bytes).ok().filter(|_| fits);
         bytes.map(Self).ok_or_else(|| WindowError(size.to_string()))
     }
 
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     pub fn bytes(self) -> usize {
         self.0 as usize
     }
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_a_multiple_of_256_kib() {
+    fn window_is_a_multiple_of_256_kib() {
         for (text, bytes) in [("256KiB", 256 << 10), ("8MiB", 8 << 20), ("1GiB", 1 << 30)] {
             assert_eq!(text.parse::<Window>().map(Window::bytes), Ok(bytes));
         }

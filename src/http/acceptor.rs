@@ -1,333 +1,250 @@
-//! The listening socket, and the thread that accepts connections: each gets a thread of its own, up
-//! to a number.
+//! The accept loop: each connection gets a thread of its own, up to a maximum.
 //!
-//! It goes on whatever happens: an error of `accept`, no descriptor, no thread. When there are as
-//! many connections as there may be, or no descriptors left, a connection that keeps the server
-//! waiting makes room; if there is none, newcomers get a short answer that says so.
+//! The loop survives every error of `accept`, and a lack of descriptors or threads. At the maximum an
+//! idle connection is evicted; if there is none, the new connection gets 503.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::http::connection::{Connection, Limits};
-use crate::http::connections::Visitors;
-use crate::http::dispatch::{self, Relay};
-use crate::http::request_id::RequestId;
-use crate::server::problem::{self, Problem};
-use crate::server::uploads::context::Face;
+use super::connection::Connection;
+use super::connections::Connections;
+use super::dispatch::DispatchSender;
+use super::limits::Limits;
+use super::log_throttle::LogThrottle;
+use super::policy::{ConnectionPolicy, CutReason, Event};
+use super::rejection::{Rejection, RejectionReason};
+use crate::sync::LockExt;
 
-/// How many connections the kernel keeps that have not been accepted yet.
+/// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// The stack of a connection's thread. Only what is touched of it takes memory.
-const STACK: usize = 256 << 10;
+/// Stack of a connection's thread. Only the part that is touched takes memory.
+const STACK_SIZE: usize = 256 << 10;
 
-/// How long to wait after `accept` has failed.
-const AFTER_FAILURE: Duration = Duration::from_millis(50);
+/// Pause after `accept` has failed.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// How often the same trouble is logged.
-const LOG_EVERY: Duration = Duration::from_secs(5);
+/// Minimum interval between two log lines about the same failure.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many connections that were turned away stay open until their clients know, and for how long.
-pub(crate) const TURNED_AWAY: usize = 16;
-const TURNED_AWAY_FOR: Duration = Duration::from_secs(1);
+/// Rejected connections that stay open for a while, and for how long: closed with a request unread,
+/// a connection is reset, and its client may not see the response (RFC 9112, section 9.6).
+pub(crate) const MAX_LINGERING: usize = 16;
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How soon a client should come back that found too many connections.
-const RETRY_SECONDS: u32 = 2;
-
-/// How long those may take to ask who have just come when all is over, and how long connections may
-/// take to end.
-const LAST_ORDERS: Duration = Duration::from_millis(250);
-const FAREWELL: Duration = Duration::from_secs(5);
-
+/// Opens a listening socket.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// What the threads behind the door share.
-struct Inside {
-    face: Arc<Face>,
-    relay: Relay,
-    limits: Limits,
+/// Running accept loop of one listener.
+pub(crate) struct Acceptor {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
 }
 
-impl Inside {
-    /// Makes the streams that were not waited for, and stays with the threads that serve them.
-    fn grow(&self, streams: usize) {
-        if streams == 0 {
-            return;
-        }
-        match self.relay.grow(&self.face, streams) {
-            Ok(front) => join(front),
-            Err(error) => log::error!("only a few requests are served at a time: {error}"),
-        }
-    }
-}
-
-fn join(fronts: impl IntoIterator<Item = JoinHandle<()>>) {
-    for front in fronts {
-        if front.join().is_err() {
-            log::error!("a thread that takes requests had ended in a panic");
-        }
-    }
-}
-
-/// An open door.
-pub(crate) struct Door {
-    inside: Arc<Inside>,
-    visitors: Arc<Visitors>,
-    closing: Arc<AtomicBool>,
-    /// Dropped, it wakes the porter.
-    bell: UnixStream,
-    porter: JoinHandle<()>,
-    fronts: Vec<JoinHandle<()>>,
-}
-
-impl Door {
-    pub(crate) fn open(listener: TcpListener, face: Arc<Face>, rules: Rules) -> io::Result<Self> {
-        let uploads = face.config.workers.get().saturating_add(face.config.queue_depth);
-        let streams = dispatch::streams_for(uploads, rules.max_connections);
-        let relay = Relay::new();
-        let first = streams.min(dispatch::AT_HAND);
-        let mut fronts = Vec::from_iter(relay.grow(&face, first)?);
-        let visitors = Arc::new(Visitors::new(Arc::clone(&face.metrics)));
-        let inside = Arc::new(Inside { face, relay, limits: rules.limits });
-        let closing = Arc::new(AtomicBool::new(false));
-        let (bell, bell_end) = UnixStream::pair()?;
-        let mut porter = Porter {
-            listener,
-            inside: Arc::clone(&inside),
-            visitors: Arc::clone(&visitors),
-            max_connections: rules.max_connections,
-            closing: Arc::clone(&closing),
-            bell: bell_end,
-            turned_away: VecDeque::new(),
-            full: Complaint::default(),
-            failing: Complaint::default(),
-        };
-        let face = Arc::clone(&inside.face);
-        let attend = move || while face.guarded(|| porter.attend()) == Attending::On {};
-        let porter = thread::Builder::new().name("porter".to_owned()).spawn(attend)?;
-        let growing = Arc::clone(&inside);
-        let grow = move || growing.grow(streams - first);
-        fronts.push(thread::Builder::new().name("growth".to_owned()).spawn(grow)?);
-        Ok(Self { inside, visitors, closing, bell, porter, fronts })
-    }
-
-    /// Ends the connections that are kept for further requests. Those that would be kept later end
-    /// by themselves while the server drains.
-    pub(crate) fn keep_none_alive(&self) {
-        self.visitors.send_idle_regulars_home();
-    }
-
-    /// Accepts no more, and waits for those inside to have their answers.
-    pub(crate) fn close(self) {
-        self.closing.store(true, Ordering::Release);
-        drop(self.bell);
-        if self.porter.join().is_err() {
-            log::error!("the thread that accepts connections had ended in a panic");
-        }
-        self.visitors.wait_until_gone(Instant::now() + LAST_ORDERS);
-        self.visitors.send_idle_home();
-        let left = self.visitors.wait_until_gone(Instant::now() + FAREWELL);
-        if left > 0 {
-            log::warn!("{left} connections did not end in time");
-        }
-        self.inside.relay.release_fronts();
-        join(self.fronts);
-    }
-}
-
-/// How many connections there may be, and how long what may take on them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) max_connections: usize,
-    pub(crate) limits: Limits,
-}
-
-/// The one who accepts connections.
-struct Porter {
+struct Shared {
     listener: TcpListener,
-    inside: Arc<Inside>,
-    visitors: Arc<Visitors>,
-    max_connections: usize,
-    closing: Arc<AtomicBool>,
-    bell: UnixStream,
-    turned_away: VecDeque<(Instant, TcpStream)>,
-    full: Complaint,
-    failing: Complaint,
+    dispatch: DispatchSender,
+    connections: Arc<Connections>,
+    limits: Limits,
+    closing: AtomicBool,
+    lingering: Mutex<VecDeque<(Instant, TcpStream)>>,
+    full: Mutex<LogThrottle>,
+    failed: Mutex<LogThrottle>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Attending {
-    #[default]
-    On,
-    Over,
-}
+impl Acceptor {
+    /// Starts the thread `accept`.
+    ///
+    /// # Errors
+    /// When the thread cannot be created.
+    pub(crate) fn start(
+        listener: TcpListener,
+        dispatch: DispatchSender,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let policy: Arc<dyn ConnectionPolicy> = dispatch.handler().clone();
+        let connections = Arc::new(Connections::new(policy));
+        let shared = Arc::new(Shared {
+            listener,
+            dispatch,
+            connections,
+            limits,
+            closing: AtomicBool::new(false),
+            lingering: Mutex::default(),
+            full: Mutex::new(LogThrottle::new(LOG_INTERVAL)),
+            failed: Mutex::new(LogThrottle::new(LOG_INTERVAL)),
+        });
+        let accepting = Arc::clone(&shared);
+        let accept = move || {
+            while !accepting.closing.load(Ordering::Acquire) {
+                accepting.accept();
+            }
+        };
+        let thread = thread::Builder::new().name("accept".to_owned()).spawn(accept)?;
+        Ok(Self { shared, thread })
+    }
 
-impl Porter {
-    /// Accepts a connection, or waits for one.
-    fn attend(&mut self) -> Attending {
-        if self.closing.load(Ordering::Acquire) {
-            self.accept_the_last();
-            return Attending::Over;
+    /// Closes idle keep-alive connections. Connections that become idle later close by themselves
+    /// while the server drains.
+    pub(crate) fn close_keep_alive(&self) {
+        self.shared.connections.close_idle_keep_alive();
+    }
+
+    /// Stops accepting, and waits for open connections to get their responses.
+    pub(crate) fn close(self) {
+        let Self { shared, thread } = self;
+        shared.stop_accepting(thread);
+        let Limits { shutdown_grace, close_timeout, .. } = shared.limits;
+        shared.connections.wait_until_closed(Instant::now() + shutdown_grace);
+        shared.connections.close_idle();
+        let open = shared.connections.wait_until_closed(Instant::now() + close_timeout);
+        if open > 0 {
+            log::warn!("{open} connections did not close in time");
         }
-        self.forget_turned_away();
+    }
+
+    /// Stops accepting, and breaks all connections.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn abort(self) {
+        let Self { shared, thread } = self;
+        shared.stop_accepting(thread);
+        shared.connections.abort_all();
+        let open =
+            shared.connections.wait_until_closed(Instant::now() + shared.limits.close_timeout);
+        if open > 0 {
+            log::warn!("{open} connections did not close in time");
+        }
+    }
+}
+
+impl Shared {
+    fn accept(self: &Arc<Self>) {
         match self.listener.accept() {
             Ok((stream, address)) => self.admit(stream, address.ip()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(),
-            Err(error) => self.accepting_failed(&error),
-        }
-        Attending::On
-    }
-
-    /// Those who connected before the door was closed.
-    fn accept_the_last(&mut self) {
-        for _ in 0..BACKLOG {
-            match self.listener.accept() {
-                Ok((stream, address)) => self.admit(stream, address.ip()),
-                Err(_) => return,
-            }
+            // Not an error when `stop_accepting` has shut the listener down.
+            Err(_) if self.closing.load(Ordering::Acquire) => {}
+            Err(error) => self.accept_failed(&error),
         }
     }
 
-    /// Waits for a connection, the bell, or the time to forget somebody.
-    fn wait(&self) {
-        let due = self.turned_away.front().map(|(since, _)| {
-            TURNED_AWAY_FOR.saturating_sub(since.elapsed()) + Duration::from_millis(1)
-        });
-        let timeout = due.and_then(|due| Timespec::try_from(due).ok());
-        let mut awaited =
-            [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
-        match poll(&mut awaited, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => {
-                log::error!("cannot wait for connections: {error}");
-                thread::sleep(AFTER_FAILURE);
-            }
+    /// Accepts the connections that are in the backlog, then shuts the listener down, which ends the
+    /// thread's `accept`.
+    fn stop_accepting(self: &Arc<Self>, thread: JoinHandle<()>) {
+        self.closing.store(true, Ordering::Release);
+        let drained = self.listener.set_nonblocking(true);
+        while drained.is_ok()
+            && let Ok((stream, address)) = self.listener.accept()
+        {
+            self.admit(stream, address.ip());
+        }
+        if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
+            log::error!("cannot shut down the listener: {error}");
+        }
+        if thread.join().is_err() {
+            log::error!("the accept thread panicked");
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, address: IpAddr) {
-        if self.visitors.count() >= self.max_connections && !self.visitors.make_room() {
-            if let Some(times) = self.full.due() {
-                let maximum = self.max_connections;
-                log::warn!("{maximum} connections are open: turned {times} away");
-            }
-            self.inside.face.metrics.connection_cut("full");
-            return self.turn_away(stream);
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: IpAddr) {
+        self.drop_lingering();
+        // A connection that was accepted while the listener stops may have inherited this.
+        if stream.set_nonblocking(false).is_err() {
+            return;
         }
-        let (visit, visitor) = self.visitors.enter(stream, address);
-        let inside = Arc::clone(&self.inside);
-        let mine = Arc::clone(&visitor);
+        let max = self.limits.max_connections;
+        if self.connections.count() >= max && !self.evict_one() {
+            if let Some(count) = self.full.lock_ignoring_poison().record(Instant::now()) {
+                log::warn!("rejected {count} connections: {max} connections are open");
+            }
+            self.dispatch.handler().observe(Event::ConnectionCut(CutReason::Full));
+            return self.reject(stream);
+        }
+        let (guard, connection) = self.connections.register(stream, peer);
+        let shared = Arc::clone(self);
+        let own = Arc::clone(&connection);
         let serve = move || {
-            // Dropped last: then the connection is closed, and another may come.
-            let _visit = visit;
-            let Inside { face, relay, limits } = &*inside;
-            if let Err(error) = Connection::new(face, relay, &mine, *limits).serve() {
+            // Dropped last: then the connection is closed, and another can be accepted.
+            let _guard = guard;
+            if let Err(error) = Connection::new(&shared.dispatch, &own, shared.limits).serve() {
                 log::debug!("a connection ended: {error}");
             }
-            drop(mine);
+            drop(own);
         };
-        let thread = thread::Builder::new().name("connection".to_owned()).stack_size(STACK);
+        let thread = thread::Builder::new().name("connection".to_owned()).stack_size(STACK_SIZE);
         if let Err(error) = thread.spawn(serve) {
-            self.complain(&error);
-            tell_to_come_again(&visitor.stream);
-            // So that the next to come may have a thread.
-            self.visitors.make_room();
+            self.record_failure(&error);
+            self.send_503(&connection.stream);
+            // So that the next connection may get a thread.
+            self.evict_one();
         }
     }
 
-    /// Answers without reading, and keeps the connection for a while: closed with a request unread,
-    /// it would be reset, and the answer lost.
-    fn turn_away(&mut self, stream: TcpStream) {
-        tell_to_come_again(&stream);
-        if self.turned_away.len() == TURNED_AWAY {
-            self.turned_away.pop_front();
+    fn evict_one(&self) -> bool {
+        let Limits { min_idle_before_eviction, eviction_wait, .. } = self.limits;
+        self.connections.evict_one(min_idle_before_eviction, eviction_wait)
+    }
+
+    /// Responds without reading the request, and lets the connection linger.
+    fn reject(&self, stream: TcpStream) {
+        self.send_503(&stream);
+        let mut lingering = self.lingering.lock_ignoring_poison();
+        if lingering.len() == MAX_LINGERING {
+            lingering.pop_front();
         }
-        self.turned_away.push_back((Instant::now(), stream));
+        lingering.push_back((Instant::now(), stream));
     }
 
-    fn forget_turned_away(&mut self) {
-        self.turned_away.retain(|(since, _)| since.elapsed() < TURNED_AWAY_FOR);
+    fn drop_lingering(&self) {
+        let mut lingering = self.lingering.lock_ignoring_poison();
+        lingering.retain(|(since, _)| since.elapsed() < LINGER_TIMEOUT);
     }
 
-    fn accepting_failed(&mut self, error: &io::Error) {
-        // As when a client has gone before its turn came.
+    /// Never blocks: the response fits into the send buffer of a new connection.
+    fn send_503(&self, mut stream: &TcpStream) {
+        let detail = "The server is at its connection limit.";
+        let rejection = Rejection::new(RejectionReason::TooManyConnections, detail);
+        let response = self.dispatch.handler().reject(&rejection);
+        let mut bytes = Vec::new();
+        response.write_head(true, &mut bytes);
+        bytes.extend_from_slice(response.body.as_bytes());
+        let sent = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.write_all(&bytes))
+            .and_then(|()| stream.shutdown(Shutdown::Write));
+        if let Err(error) = sent {
+            log::debug!("cannot respond to a rejected connection: {error}");
+        }
+    }
+
+    fn accept_failed(&self, error: &io::Error) {
+        // For instance because the client closed the connection before it was accepted.
         if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) {
             return;
         }
-        self.complain(error);
-        if !self.visitors.make_room() {
-            self.turned_away.clear();
-            thread::sleep(AFTER_FAILURE);
+        self.record_failure(error);
+        if !self.evict_one() {
+            self.lingering.lock_ignoring_poison().clear();
+            thread::sleep(ACCEPT_RETRY_DELAY);
         }
     }
 
-    fn complain(&mut self, error: &io::Error) {
-        self.inside.face.metrics.accepting_failed();
-        if let Some(times) = self.failing.due() {
-            log::error!("connections cannot be accepted ({times} since last said): {error}");
+    fn record_failure(&self, error: &io::Error) {
+        self.dispatch.handler().observe(Event::AcceptFailed);
+        if let Some(count) = self.failed.lock_ignoring_poison().record(Instant::now()) {
+            log::error!("accept failed {count} times since the last message: {error}");
         }
-    }
-}
-
-/// Of a new connection, the buffer takes it at once.
-fn tell_to_come_again(mut stream: &TcpStream) {
-    let id = RequestId::choose(None);
-    let problem = Problem::new(&problem::TOO_MANY_CONNECTIONS, "No more can be served at a time.");
-    let answer = problem.with_header("Retry-After", RETRY_SECONDS).into_answer(&id);
-    let answer = answer.with_header("X-Request-Id", id.as_str()).with_header("Connection", "close");
-    let told = stream
-        .set_nonblocking(true)
-        .and_then(|()| stream.write_all(&[&answer.head()[..], &answer.body].concat()))
-        .and_then(|()| stream.shutdown(Shutdown::Write));
-    if let Err(error) = told {
-        log::debug!("a client that was turned away does not know: {error}");
-    }
-}
-
-/// Something that may happen often, and is not said each time.
-#[derive(Debug, Default)]
-struct Complaint {
-    last: Option<Instant>,
-    times: u64,
-}
-
-impl Complaint {
-    /// Counts one time more; how many there were if it is to be said.
-    fn due(&mut self) -> Option<u64> {
-        self.times += 1;
-        let quiet = self.last.is_none_or(|last| last.elapsed() >= LOG_EVERY);
-        quiet.then(|| {
-            self.last = Some(Instant::now());
-            std::mem::take(&mut self.times)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_trouble_is_said_once_in_a_while_with_its_count() {
-        let mut complaint = Complaint::default();
-        assert_eq!((complaint.due(), complaint.due(), complaint.due()), (Some(1), None, None));
-        complaint.last = Instant::now().checked_sub(LOG_EVERY);
-        assert_eq!(complaint.due(), Some(3));
     }
 }

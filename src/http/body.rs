@@ -1,95 +1,84 @@
-//! The body of a request that has a use for one: read by the worker, from the client's connection,
-//! when it has a use for the bytes, and no sooner.
+//! The body of a request, read from the connection by the handler's thread when it needs the bytes.
 //!
-//! Nothing is read ahead but one buffer, so a client that sends faster than Cloud Storage takes is
-//! held back by TCP. `100 Continue` is said by the first read: by then the request has been judged,
-//! and a worker has it (RFC 9110, section 10.1.1).
+//! Only one buffer is read ahead, so TCP holds back a client that sends faster than its bytes are
+//! used. The first read sends `100 Continue`: by then the request was accepted, and a worker has it
+//! (RFC 9110, section 10.1.1).
 
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::http::body_source::{Bytes, Fault};
-use crate::http::chunked::Chunked;
-use crate::http::connections::Visitor;
-use crate::http::request_head::{Continue, Framing};
-use crate::server::admission::Intake;
+use super::body_source::{BodyError, BodySource};
+use super::chunked::ChunkedDecoder;
+use super::connections::ConnectionHandle;
+use super::limits::Limits;
+use super::policy::ConnectionPolicy;
+use super::request_head::{Expectation, Framing};
+use crate::sync::LockExt;
 
-/// How much is read at once, at most.
-const READ: usize = 64 << 10;
+/// Bytes of one read, at most.
+const READ_SIZE: usize = 64 << 10;
 
-/// How long to wait for bytes before looking whether to go on waiting.
-const GLANCE: Duration = Duration::from_millis(250);
+/// Interval at which a waiting read checks whether to go on waiting.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How fast a client must send, in bytes a second, whenever it is waited for.
-const FLOOR: u64 = 1 << 10;
-
-/// How long a client may take to send a body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// To send anything at all. A client that sends less than [`FLOOR`] for twice as long, not counting
-    /// what it does not have to wait for, is too slow.
-    pub(crate) stall: Duration,
-}
-
-/// A body that waits to be read, or was read: what the connection and the worker share.
+/// Body of a request, shared between the connection's thread and the handler's.
 #[derive(Clone)]
-pub(crate) struct Body(Arc<Mutex<Incoming>>);
+pub(crate) struct Body(Arc<Mutex<BodyReader>>);
 
 impl Body {
-    /// A body on the connection of `visitor`; `input` has come of it, and of what follows it.
+    /// A body on `connection`. `input` has been read of it, and of what follows it.
     pub(crate) fn new(
-        visitor: Arc<Visitor>,
-        intake: Arc<Intake>,
-        patience: Patience,
+        connection: Arc<ConnectionHandle>,
+        policy: Arc<dyn ConnectionPolicy>,
+        limits: &Limits,
         input: Vec<u8>,
         framing: Framing,
-        awaits: Continue,
+        expectation: Expectation,
     ) -> Self {
-        let end = input.len();
-        // Who has begun to send awaits nothing.
-        let awaits = if input.is_empty() { awaits } else { Continue::NotAwaited };
-        let wire = Wire {
-            visitor,
-            intake,
-            patience,
-            buffer: input,
+        // A client that has begun to send does not wait for `100 Continue`.
+        let expectation = if input.is_empty() { expectation } else { Expectation::None };
+        let rate = MinimumRate::new(limits.min_body_rate, limits.body_stall_timeout * 2);
+        let stream = TimedStream {
+            connection,
+            policy,
+            stall_timeout: limits.body_stall_timeout,
+            rate,
+            end: input.len(),
             start: 0,
-            end,
-            awaits,
-            waited: Duration::ZERO,
-            came: 0,
+            buffer: input,
+            expectation,
         };
-        let left = match framing {
-            Framing::Length(length) => Left::Bytes(length),
-            Framing::Chunked => Left::Chunks(Chunked::default()),
+        let remaining = match framing {
+            Framing::Length(length) => Remaining::Bytes(length),
+            Framing::Chunked => Remaining::Chunks(ChunkedDecoder::default()),
         };
-        Self(Arc::new(Mutex::new(Incoming { wire, announced: framing, left })))
+        Self(Arc::new(Mutex::new(BodyReader { stream, framing, remaining })))
     }
 
-    /// How long the client says that it is.
-    pub(crate) fn announced(&self) -> Option<u64> {
-        match self.lock().announced {
+    /// Returns the length that the client announced; `None` for a chunked body.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        match self.lock().framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
         }
     }
 
-    /// The body to be read, while the guard is held.
-    pub(crate) fn open(&self) -> MutexGuard<'_, Incoming> {
+    /// Locks the body for reading.
+    pub(crate) fn reader(&self) -> MutexGuard<'_, BodyReader> {
         self.lock()
     }
 
-    /// What has come after the body; `None` if the body was not read to its end, and what follows it
-    /// cannot be known.
-    pub(crate) fn rest(&self) -> Option<Vec<u8>> {
-        self.lock().rest()
+    /// Returns the bytes that were read beyond the end of the body; `None` if its end was not
+    /// reached, so that the start of the next request is not known.
+    pub(crate) fn into_input(self) -> Option<Vec<u8>> {
+        self.lock().take_input()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Incoming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BodyReader> {
+        self.0.lock_ignoring_poison()
     }
 }
 
@@ -99,77 +88,76 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A body while it comes in.
-pub(crate) struct Incoming {
-    wire: Wire,
-    announced: Framing,
-    left: Left,
+/// Reader of a body while it arrives.
+pub(crate) struct BodyReader {
+    stream: TimedStream,
+    framing: Framing,
+    remaining: Remaining,
 }
 
-/// What is missing of a body.
-enum Left {
+/// Part of a body that was not read yet.
+enum Remaining {
     Bytes(u64),
-    Chunks(Chunked),
+    Chunks(ChunkedDecoder),
 }
 
-impl Incoming {
-    fn rest(&mut self) -> Option<Vec<u8>> {
-        // Of a body that was refused, all may have come: then there is nothing to wait for.
-        if let Left::Bytes(left @ 1..) = self.left {
-            let come = self.wire.end - self.wire.start;
-            let here = usize::try_from(left).ok().filter(|left| *left <= come)?;
-            self.consume(here);
+impl BodyReader {
+    fn take_input(&mut self) -> Option<Vec<u8>> {
+        // A body that was refused may have arrived as a whole: then there is nothing to wait for.
+        if let Remaining::Bytes(remaining @ 1..) = self.remaining {
+            let available = self.stream.end - self.stream.start;
+            let count = usize::try_from(remaining).ok().filter(|count| *count <= available)?;
+            self.consume(count);
         }
-        match &self.left {
-            Left::Bytes(0) => Some(self.wire.take()),
-            Left::Chunks(chunked) if chunked.is_at_end() => Some(self.wire.take()),
-            Left::Bytes(_) | Left::Chunks(_) => None,
+        match &self.remaining {
+            Remaining::Bytes(0) => Some(self.stream.take_input()),
+            Remaining::Chunks(chunked) if chunked.is_at_end() => Some(self.stream.take_input()),
+            Remaining::Bytes(_) | Remaining::Chunks(_) => None,
         }
     }
 }
 
-impl Bytes for Incoming {
-    fn fill(&mut self) -> Result<&[u8], Fault> {
-        match &mut self.left {
-            Left::Bytes(0) => Ok(&[]),
-            Left::Bytes(left) => {
-                let come = self.wire.fill()?;
-                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(come.len());
-                Ok(&come[..here])
+impl BodySource for BodyReader {
+    fn fill(&mut self) -> Result<&[u8], BodyError> {
+        match &mut self.remaining {
+            Remaining::Bytes(0) => Ok(&[]),
+            Remaining::Bytes(remaining) => {
+                let available = self.stream.fill()?;
+                let count = usize::try_from(*remaining).unwrap_or(usize::MAX).min(available.len());
+                Ok(&available[..count])
             }
-            Left::Chunks(chunked) => chunked.fill(&mut self.wire),
+            Remaining::Chunks(chunked) => chunked.fill(&mut self.stream),
         }
     }
 
     fn consume(&mut self, count: usize) {
-        match &mut self.left {
-            Left::Bytes(left) => {
-                *left -= count as u64;
-                self.wire.consume(count);
+        match &mut self.remaining {
+            Remaining::Bytes(remaining) => {
+                *remaining -= count as u64;
+                self.stream.consume(count);
             }
-            Left::Chunks(chunked) => chunked.consume(&mut self.wire, count),
+            Remaining::Chunks(chunked) => chunked.consume(&mut self.stream, count),
         }
     }
 }
 
-/// What comes on the connection. It has no good end.
-struct Wire {
-    visitor: Arc<Visitor>,
-    intake: Arc<Intake>,
-    patience: Patience,
+/// Bytes of the connection, with time limits. They have no regular end.
+struct TimedStream {
+    connection: Arc<ConnectionHandle>,
+    policy: Arc<dyn ConnectionPolicy>,
+    stall_timeout: Duration,
+    rate: MinimumRate,
     buffer: Vec<u8>,
+    /// Range of the buffer that is not consumed.
     start: usize,
     end: usize,
-    awaits: Continue,
-    /// For how long the client was waited for lately, and how many bytes came in that time.
-    waited: Duration,
-    came: u64,
+    expectation: Expectation,
 }
 
-impl Bytes for Wire {
-    fn fill(&mut self) -> Result<&[u8], Fault> {
+impl BodySource for TimedStream {
+    fn fill(&mut self) -> Result<&[u8], BodyError> {
         if self.start == self.end {
-            self.say_continue()?;
+            self.send_continue()?;
             self.receive()?;
         }
         Ok(&self.buffer[self.start..self.end])
@@ -180,63 +168,114 @@ impl Bytes for Wire {
     }
 }
 
-impl Wire {
-    fn take(&mut self) -> Vec<u8> {
-        let rest = self.buffer[self.start..self.end].to_vec();
+impl TimedStream {
+    fn take_input(&mut self) -> Vec<u8> {
+        let input = self.buffer[self.start..self.end].to_vec();
         self.buffer = Vec::new();
         (self.start, self.end) = (0, 0);
-        rest
+        input
     }
 
-    /// Tells a client to go on that waits to be told.
-    fn say_continue(&mut self) -> Result<(), Fault> {
-        match mem::replace(&mut self.awaits, Continue::NotAwaited) {
-            Continue::NotAwaited => Ok(()),
-            Continue::Awaited => (&self.visitor.stream)
+    /// Sends `100 Continue` to a client that waits for it.
+    fn send_continue(&mut self) -> Result<(), BodyError> {
+        match mem::replace(&mut self.expectation, Expectation::None) {
+            Expectation::None => Ok(()),
+            Expectation::Continue => (&self.connection.stream)
                 .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-                .map_err(|_| Fault::Gone),
+                .map_err(|_| BodyError::Disconnected),
         }
     }
 
-    fn receive(&mut self) -> Result<(), Fault> {
-        self.buffer.resize(READ, 0);
-        let stream = &self.visitor.stream;
-        stream.set_read_timeout(Some(GLANCE)).map_err(|_| Fault::Gone)?;
-        let began = Instant::now();
+    fn receive(&mut self) -> Result<(), BodyError> {
+        self.buffer.resize(READ_SIZE, 0);
+        let stream = &self.connection.stream;
+        let interval = POLL_INTERVAL.min(self.stall_timeout);
+        stream.set_read_timeout(Some(interval)).map_err(|_| BodyError::Disconnected)?;
+        let started = Instant::now();
         let count = loop {
-            self.may_wait(began)?;
+            self.check_wait(started.elapsed())?;
             match (&*stream).read(&mut self.buffer) {
-                Ok(0) => return Err(Fault::Gone),
+                Ok(0) => return Err(BodyError::Disconnected),
                 Ok(count) => break count,
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    _ => return Err(Fault::Gone),
+                    _ => return Err(BodyError::Disconnected),
                 },
             }
         };
         (self.start, self.end) = (0, count);
-        self.note(count as u64, began.elapsed())
+        self.rate.record(count as u64, started.elapsed())
     }
 
-    fn may_wait(&self, began: Instant) -> Result<(), Fault> {
-        let stall = self.patience.stall;
-        match () {
-            () if self.intake.is_over() => Err(Fault::Interrupted),
-            () if began.elapsed() >= stall => Err(Fault::Stalled(stall)),
-            () => Ok(()),
+    fn check_wait(&self, waited: Duration) -> Result<(), BodyError> {
+        if self.policy.is_cancelled() {
+            return Err(BodyError::Cancelled);
         }
+        if waited >= self.stall_timeout {
+            return Err(BodyError::Stalled(self.stall_timeout));
+        }
+        Ok(())
+    }
+}
+
+/// Check that a client sends fast enough. Counts only the time in which there was nothing to read, not
+/// the time in which the client was held back.
+#[derive(Debug)]
+struct MinimumRate {
+    bytes_per_second: u64,
+    period: Duration,
+    waited: Duration,
+    received: u64,
+}
+
+impl MinimumRate {
+    fn new(bytes_per_second: u64, period: Duration) -> Self {
+        Self { bytes_per_second, period, waited: Duration::ZERO, received: 0 }
     }
 
-    /// Counts only time in which there was nothing to read: not that in which the store was waited
-    /// for, and the client with it.
-    fn note(&mut self, count: u64, waited: Duration) -> Result<(), Fault> {
-        self.came += count;
+    /// Records that `count` bytes arrived after a wait. Checks the rate once a period of waiting is
+    /// over.
+    fn record(&mut self, count: u64, waited: Duration) -> Result<(), BodyError> {
+        self.received += count;
         self.waited += waited;
-        if self.waited < self.patience.stall * 2 {
+        if self.waited < self.period {
             return Ok(());
         }
-        let slow = self.came < FLOOR * self.waited.as_secs();
-        (self.came, self.waited) = (0, Duration::ZERO);
-        if slow { Err(Fault::Slow(FLOOR)) } else { Ok(()) }
+        let required = self.bytes_per_second as f64 * self.waited.as_secs_f64();
+        let too_slow = (self.received as f64) < required;
+        (self.received, self.waited) = (0, Duration::ZERO);
+        if too_slow { Err(BodyError::TooSlow(self.bytes_per_second)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn client_that_trickles_is_too_slow_after_one_period_of_waiting() {
+        let mut rate = MinimumRate::new(1 << 10, PERIOD);
+        let second = Duration::from_secs(1);
+        for _ in 0..59 {
+            assert_eq!(rate.record(1000, second), Ok(()));
+        }
+        assert_eq!(rate.record(1000, second), Err(BodyError::TooSlow(1 << 10)));
+    }
+
+    #[test]
+    fn client_that_keeps_the_minimum_rate_goes_on() {
+        let mut rate = MinimumRate::new(1 << 10, PERIOD);
+        for _ in 0..600 {
+            assert_eq!(rate.record(1 << 10, Duration::from_secs(1)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn client_that_is_held_back_is_not_slow() {
+        let mut rate = MinimumRate::new(1 << 10, PERIOD);
+        assert_eq!(rate.record(1, Duration::ZERO), Ok(()));
+        assert_eq!(rate.record(1, Duration::from_millis(1)), Ok(()));
     }
 }

@@ -1,77 +1,78 @@
-//! Bytes that a client sends: they come in order, once, and only as long as it goes on.
+//! Bytes of a request body: they arrive in order, once, and only as long as the client sends.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A body, or a part of one, while it comes.
-pub(crate) trait Bytes {
-    /// What has come and was not consumed yet; waits for some. Empty at the good end alone: whatever
-    /// else ends the bytes is a fault.
-    fn fill(&mut self) -> Result<&[u8], Fault>;
+/// Source of body bytes: a whole body, or a part of a form.
+pub(crate) trait BodySource {
+    /// Returns bytes that have arrived and are not consumed yet, after waiting for some. Empty at the
+    /// regular end only: any other end is an error.
+    fn fill(&mut self) -> Result<&[u8], BodyError>;
 
-    /// Takes `count` bytes away, no more than [`fill`](Self::fill) has shown.
+    /// Consumes `count` bytes, no more than [`fill`](Self::fill) returned.
     fn consume(&mut self, count: usize);
 }
 
-/// Why no more bytes come, although the end is not reached. Each is of the client's making, but the
-/// last.
+/// Error before the end of a body. All but the last are caused by the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum BodyError {
     /// The connection ended.
-    Gone,
-    /// Nothing came for so long.
+    Disconnected,
+    /// Nothing arrived for this long.
     Stalled(Duration),
-    /// Fewer bytes came than this many a second.
-    Slow(u64),
-    /// There are more bytes than this.
+    /// Fewer than this many bytes per second arrived.
+    TooSlow(u64),
+    /// The body has more bytes than this.
     TooLarge(u64),
-    /// They are not what they are said to be.
+    /// The bytes do not have the form that was announced.
     Malformed(&'static str),
-    /// They do not have a checksum that the client stated.
-    Mismatch(String),
-    /// The server ends.
-    Interrupted,
+    /// The bytes do not have a checksum that the client sent.
+    ChecksumMismatch(String),
+    /// The server is shutting down.
+    Cancelled,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("the client's connection ended before the body was complete"),
+            Self::Disconnected => {
+                f.write_str("the client closed the connection before the body was complete")
+            }
             Self::Stalled(limit) => {
                 write!(f, "the client sent nothing of the body for {} s", limit.as_secs_f32())
             }
-            Self::Slow(floor) => {
-                write!(f, "the client sent the body at less than {floor} bytes a second")
+            Self::TooSlow(min) => {
+                write!(f, "the client sent the body at less than {min} bytes per second")
             }
             Self::TooLarge(maximum) => {
                 write!(f, "the file is larger than the maximum of {maximum} bytes")
             }
             Self::Malformed(what) => f.write_str(what),
-            Self::Mismatch(what) => f.write_str(what),
-            Self::Interrupted => f.write_str("the server was told to stop"),
+            Self::ChecksumMismatch(what) => f.write_str(what),
+            Self::Cancelled => f.write_str("the server is shutting down"),
         }
     }
 }
 
-/// Bytes that are all there, in pieces of a length; for tests.
+/// Body in memory that arrives in pieces of one length; for tests.
 #[cfg(any(test, fuzzing))]
-pub(crate) struct Pieces<'a> {
+pub(crate) struct ChunkedSlice<'a> {
     rest: &'a [u8],
-    /// How many bytes come at a time.
+    /// Bytes per piece.
     step: usize,
-    /// What is found where there are no more; with none, the end is a good one.
-    end: Option<Fault>,
+    /// Error at the end; a regular end if `None`.
+    end: Option<BodyError>,
 }
 
 #[cfg(any(test, fuzzing))]
-impl<'a> Pieces<'a> {
+impl<'a> ChunkedSlice<'a> {
     pub(crate) fn new(rest: &'a [u8], step: usize) -> Self {
         Self { rest, step, end: None }
     }
 
-    /// As they come on a connection: after the last one, it ends.
-    pub(crate) fn on_a_connection(rest: &'a [u8], step: usize) -> Self {
-        Self { rest, step, end: Some(Fault::Gone) }
+    /// A body on a connection that ends after the last byte.
+    pub(crate) fn on_connection(rest: &'a [u8], step: usize) -> Self {
+        Self { rest, step, end: Some(BodyError::Disconnected) }
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -80,10 +81,10 @@ impl<'a> Pieces<'a> {
 }
 
 #[cfg(any(test, fuzzing))]
-impl Bytes for Pieces<'_> {
-    fn fill(&mut self) -> Result<&[u8], Fault> {
+impl BodySource for ChunkedSlice<'_> {
+    fn fill(&mut self) -> Result<&[u8], BodyError> {
         match (&self.end, self.rest.is_empty()) {
-            (Some(fault), true) => Err(fault.clone()),
+            (Some(error), true) => Err(error.clone()),
             _ => Ok(&self.rest[..self.step.min(self.rest.len())]),
         }
     }
@@ -93,17 +94,17 @@ impl Bytes for Pieces<'_> {
     }
 }
 
-/// Reads them to their end; for tests.
+/// Reads a body to its end; for tests.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn all_of(bytes: &mut dyn Bytes) -> Result<Vec<u8>, Fault> {
+pub(crate) fn read_to_end(body: &mut dyn BodySource) -> Result<Vec<u8>, BodyError> {
     let mut all = Vec::new();
     loop {
-        let come = bytes.fill()?;
-        if come.is_empty() {
+        let available = body.fill()?;
+        if available.is_empty() {
             return Ok(all);
         }
-        let count = come.len();
-        all.extend_from_slice(come);
-        bytes.consume(count);
+        let count = available.len();
+        all.extend_from_slice(available);
+        body.consume(count);
     }
 }

@@ -1,134 +1,138 @@
 //! The chunked coding of a body (RFC 9112, section 7.1).
 //!
-//! Strict on purpose, as `head` is: where a body ends is what smuggled requests lie about. A size is
-//! hexadecimal digits alone, a line ends with CR LF, and chunk extensions and trailers, which mean
-//! nothing here, have bounds.
+//! Strict on purpose, as `request_head` is: request smuggling depends on two views of where a body ends.
+//! No crate is used, because those in reach accept white space and signs in a size, or have no bounds.
+//! A size consists of hexadecimal digits only, a line ends with CR LF, and chunk extensions and
+//! trailers, which are ignored, have bounds.
 
-use crate::http::body_source::{Bytes, Fault};
+use crate::http::body_source::{BodyError, BodySource};
 
-/// The longest line: a chunk's size with its extensions, or a trailer.
+/// Bytes of a line: a chunk's size with its extensions, or a trailer.
 const MAX_LINE: usize = 1 << 10;
 
-/// The most bytes of extensions in a body.
+/// Bytes of all extensions in a body.
 const MAX_EXTENSIONS: usize = 16 << 10;
 
-/// The most bytes of trailers.
+/// Bytes of all trailers.
 const MAX_TRAILERS: usize = 8 << 10;
 
-/// The most digits of a size: with them, it fits into 64 bits.
+/// Digits of a size, so that it fits into 64 bits.
 const MAX_DIGITS: usize = 16;
 
-/// What is behind the coding.
+/// Decoder of a chunked body.
 #[derive(Debug, Default)]
-pub(crate) struct Chunked {
-    next: Next,
+pub(crate) struct ChunkedDecoder {
+    next: Element,
     line: Vec<u8>,
     extensions: usize,
     trailers: usize,
 }
 
-/// What comes next.
+/// Next element of the coding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Next {
+enum Element {
     #[default]
     Size,
     Data(u64),
-    /// The line end behind a chunk.
+    /// Line end behind the data of a chunk.
     DataEnd,
     Trailer,
     End,
 }
 
-impl Chunked {
-    /// Whether the body has come to its end.
+impl ChunkedDecoder {
+    /// Returns whether the end of the body was read.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.next == Next::End
+        self.next == Element::End
     }
 
-    /// As [`Bytes::fill`], of what is behind the coding of `coded`.
-    pub(crate) fn fill<'a>(&mut self, coded: &'a mut dyn Bytes) -> Result<&'a [u8], Fault> {
+    /// [`BodySource::fill`] of the content that is coded in `coded`.
+    pub(crate) fn fill<'a>(
+        &mut self,
+        coded: &'a mut dyn BodySource,
+    ) -> Result<&'a [u8], BodyError> {
         loop {
             match self.next {
-                Next::Size => {
+                Element::Size => {
                     self.read_line(coded)?;
                     self.next = match self.size()? {
-                        0 => Next::Trailer,
-                        size => Next::Data(size),
+                        0 => Element::Trailer,
+                        size => Element::Data(size),
                     };
                 }
-                Next::Data(left) => {
-                    let come = coded.fill()?;
-                    if come.is_empty() {
+                Element::Data(left) => {
+                    let available = coded.fill()?;
+                    if available.is_empty() {
                         return Err(malformed("the chunked body ends too early"));
                     }
-                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(come.len());
-                    return Ok(&come[..here]);
+                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(available.len());
+                    return Ok(&available[..here]);
                 }
-                Next::DataEnd => {
+                Element::DataEnd => {
                     self.read_line(coded)?;
                     if !self.line.is_empty() {
                         return Err(malformed("a chunk is longer than its size"));
                     }
-                    self.next = Next::Size;
+                    self.next = Element::Size;
                 }
-                Next::Trailer => {
+                Element::Trailer => {
                     self.read_line(coded)?;
                     self.trailers += self.line.len();
                     if self.trailers > MAX_TRAILERS {
                         return Err(malformed("the trailers of the chunked body are too long"));
                     }
                     if self.line.is_empty() {
-                        self.next = Next::End;
+                        self.next = Element::End;
                     }
                 }
-                Next::End => return Ok(&[]),
+                Element::End => return Ok(&[]),
             }
         }
     }
 
-    /// As [`Bytes::consume`].
-    pub(crate) fn consume(&mut self, coded: &mut dyn Bytes, count: usize) {
-        if let Next::Data(left) = self.next {
+    /// [`BodySource::consume`].
+    pub(crate) fn consume(&mut self, coded: &mut dyn BodySource, count: usize) {
+        if let Element::Data(left) = self.next {
             coded.consume(count);
             self.next = match left - count as u64 {
-                0 => Next::DataEnd,
-                left => Next::Data(left),
+                0 => Element::DataEnd,
+                left => Element::Data(left),
             };
         }
     }
 
-    /// Reads a line, and leaves it in `line` without its end.
-    fn read_line(&mut self, coded: &mut dyn Bytes) -> Result<(), Fault> {
+    /// Reads a line into `line`, without its end.
+    fn read_line(&mut self, coded: &mut dyn BodySource) -> Result<(), BodyError> {
         self.line.clear();
         loop {
-            let come = coded.fill()?;
-            if come.is_empty() {
+            let available = coded.fill()?;
+            if available.is_empty() {
                 return Err(malformed("the chunked body ends too early"));
             }
-            let end = memchr::memchr(b'\n', come);
-            let count = end.map_or(come.len(), |at| at + 1);
+            let end = memchr::memchr(b'\n', available);
+            let count = end.map_or(available.len(), |at| at + 1);
             if self.line.len() + count > MAX_LINE {
                 return Err(malformed("a line of the chunked body is too long"));
             }
-            self.line.extend_from_slice(&come[..count]);
+            self.line.extend_from_slice(&available[..count]);
             coded.consume(count);
             if end.is_some() {
                 let line = self.line.strip_suffix(b"\r\n").map(<[u8]>::len);
                 self.line.truncate(line.ok_or_else(|| malformed(NO_LINE_END))?);
-                return match self.line.iter().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
-                    true => Ok(()),
-                    false => Err(malformed("a line of the chunked body is no printable ASCII")),
-                };
+                if !self.line.iter().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+                    return Err(malformed("a line of the chunked body is not printable ASCII"));
+                }
+                return Ok(());
             }
         }
     }
 
-    /// The size of a chunk, as the line states it.
-    fn size(&mut self) -> Result<u64, Fault> {
+    /// Returns the size of a chunk that the line states.
+    fn size(&mut self) -> Result<u64, BodyError> {
         let digits = self.line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let (size, extensions) = self.line.split_at(digits);
         if !matches!(extensions.first(), None | Some(b';')) || !(1..=MAX_DIGITS).contains(&digits) {
-            return Err(malformed("a chunk's size is no hexadecimal number"));
+            return Err(malformed("a chunk's size is not a hexadecimal number"));
         }
         self.extensions += extensions.len();
         if self.extensions > MAX_EXTENSIONS {
@@ -141,20 +145,20 @@ impl Chunked {
 
 const NO_LINE_END: &str = "a line of the chunked body does not end with CR LF";
 
-fn malformed(what: &'static str) -> Fault {
-    Fault::Malformed(what)
+fn malformed(what: &'static str) -> BodyError {
+    BodyError::Malformed(what)
 }
 
-/// A body behind its coding, as one; for tests.
+/// Chunked body in memory; for tests.
 #[cfg(any(test, fuzzing))]
 pub(crate) struct Decoded<'a, 'b>(
-    pub(crate) Chunked,
-    pub(crate) &'a mut crate::http::body_source::Pieces<'b>,
+    pub(crate) ChunkedDecoder,
+    pub(crate) &'a mut crate::http::body_source::ChunkedSlice<'b>,
 );
 
 #[cfg(any(test, fuzzing))]
-impl Bytes for Decoded<'_, '_> {
-    fn fill(&mut self) -> Result<&[u8], Fault> {
+impl BodySource for Decoded<'_, '_> {
+    fn fill(&mut self) -> Result<&[u8], BodyError> {
         self.0.fill(self.1)
     }
 
@@ -168,17 +172,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::body_source::{Pieces, all_of};
+    use crate::http::body_source::{ChunkedSlice, read_to_end};
 
     /// What is behind the coding, and what comes after its end.
-    fn decoded(text: &[u8], step: usize) -> Result<(Vec<u8>, &[u8]), Fault> {
-        let mut pieces = Pieces::on_a_connection(text, step);
-        let all = all_of(&mut Decoded(Chunked::default(), &mut pieces))?;
+    fn decoded(text: &[u8], step: usize) -> Result<(Vec<u8>, &[u8]), BodyError> {
+        let mut pieces = ChunkedSlice::on_connection(text, step);
+        let all = read_to_end(&mut Decoded(ChunkedDecoder::default(), &mut pieces))?;
         Ok((all, pieces.rest()))
     }
 
     #[test]
-    fn chunks_are_put_together_and_what_follows_stays() {
+    fn chunks_are_joined_and_following_bytes_are_left() {
         for (text, data, rest) in [
             ("0\r\n\r\n", "", ""),
             ("5\r\nhello\r\n0\r\n\r\nGET", "hello", "GET"),
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_malformed() {
+    fn invalid_chunked_body_is_malformed() {
         let endless_line = "a".repeat(MAX_LINE + 1);
         let long_extension = format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(17);
         let long_trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(5000));
@@ -222,26 +226,26 @@ mod tests {
             &long_trailers,
         ] {
             let fault = decoded(text.as_bytes(), 7).expect_err(text);
-            assert!(matches!(fault, Fault::Malformed(_)), "{text:?}: {fault}");
+            assert!(matches!(fault, BodyError::Malformed(_)), "{text:?}: {fault}");
         }
     }
 
     #[test]
-    fn a_body_that_is_not_all_there_has_no_end() {
+    fn incomplete_chunked_body_has_no_end() {
         let text = b"5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n";
         for length in 0..text.len() {
-            assert_eq!(decoded(&text[..length], 4), Err(Fault::Gone), "{length}");
+            assert_eq!(decoded(&text[..length], 4), Err(BodyError::Disconnected), "{length}");
         }
     }
 
     #[test]
-    fn a_size_is_no_reason_to_reserve_memory() {
-        assert_eq!(decoded(b"ffffffffffffffff\r\nx", 9), Err(Fault::Gone));
+    fn chunk_size_reserves_no_memory() {
+        assert_eq!(decoded(b"ffffffffffffffff\r\nx", 9), Err(BodyError::Disconnected));
     }
 
     proptest! {
         #[test]
-        fn whatever_is_cut_into_chunks_comes_out(
+        fn content_survives_chunking(
             parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..9),
             step in 1..40_usize,
         ) {

@@ -1,12 +1,11 @@
-//! One client's connection: the requests that come on it, one after the other, each with its
-//! answer.
+//! One client connection: its requests, one after the other, each with its response.
 //!
-//! Whatever the client does, it costs this connection's thread alone, and that for a bounded time
-//! ([`Limits`]). What is no clean request is answered here and never gets any further.
+//! Whatever the client does, it occupies only this connection's thread, and for a bounded time
+//! ([`Limits`]). An invalid request is rejected here.
 //!
-//! The body of a request that has no use for one is read here and thrown away. Another is handed to
-//! the worker, as a reader of the rest of `input` and of the stream ([`Body`]); this thread waits for
-//! the answer meanwhile, and goes on behind the body if it was read to its end.
+//! A body that no handler reads is read and discarded here. Any other is handed to the handler as a
+//! [`Body`], which reads the rest of `input` and of the stream; this thread waits for the response
+//! meanwhile, and continues behind the body if it was read to its end.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
@@ -14,229 +13,212 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::http::body::{Body, Patience};
-use crate::http::connections::{Doing, Visitor};
-use crate::http::dispatch::{Introduction, Relay};
-use crate::http::request_head::{
-    self, Afterwards, BodyBehind, Continue, Framing, Head, MAX_HEAD, Refusal,
+use super::body::Body;
+use super::connections::{ConnectionHandle, ConnectionState};
+use super::dispatch::DispatchSender;
+use super::handler::Handler;
+use super::limits::Limits;
+use super::policy::{ConnectionPolicy, CutReason, Event};
+use super::rejection::{Rejection, RejectionReason};
+use super::request::Reply;
+use super::request_head::{
+    self, ConnectionOption, Expectation, Framing, MAX_HEAD, MethodKind, RequestBody, RequestHead,
 };
-use crate::server::problem;
-use crate::server::uploads::context::Face;
+use super::response::{Response, ResponseBody};
 
-/// How much is read at once.
-const READ: usize = 4096;
+/// Bytes of one read.
+const READ_SIZE: usize = 4096;
 
-/// A buffer that has grown beyond this is not kept.
-const KEPT: usize = 64 << 10;
+/// Bytes of a streamed response that are read and written at once.
+const STREAM_CHUNK: usize = 64 << 10;
 
-/// How long a client may take for what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// To begin a request, the first one as well.
-    pub(crate) idle: Duration,
-    /// To send a request's head, from its first byte; and then a body that nobody wants.
-    pub(crate) request: Duration,
-    /// To send a body that is wanted.
-    pub(crate) body: Patience,
-    /// To take an answer.
-    pub(crate) answer: Duration,
-    /// To read the last answer and close, while it may still be sending.
-    pub(crate) farewell: Duration,
-    /// How many bytes of what it is still sending are read meanwhile.
-    pub(crate) farewell_bytes: usize,
-}
-
-impl Limits {
-    pub(crate) const DEFAULT: Self = Self {
-        idle: Duration::from_secs(75),
-        request: Duration::from_secs(10),
-        body: Patience { stall: Duration::from_secs(30) },
-        answer: Duration::from_secs(10),
-        farewell: Duration::from_secs(2),
-        farewell_bytes: 4 << 20,
-    };
-}
+/// A larger buffer is not kept for the next request.
+const MAX_KEPT_BUFFER: usize = 64 << 10;
 
 pub(crate) struct Connection<'a> {
-    face: &'a Face,
-    relay: &'a Relay,
-    visitor: &'a Arc<Visitor>,
+    dispatch: &'a DispatchSender,
+    handle: &'a Arc<ConnectionHandle>,
     limits: Limits,
-    introduction: Introduction,
-    /// What has come and was not made use of yet.
+    /// Bytes that were received and not used yet.
     input: Vec<u8>,
-    request: Vec<u8>,
-    answer: Vec<u8>,
+    /// Head of the request as it is dispatched, and then the bytes of the response.
+    buffer: Vec<u8>,
     read_timeout: Option<Duration>,
 }
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 enum End {
-    /// The client is gone, or is to be gone, without a word.
+    /// The client is gone, or nothing more is to be said to it.
     Silent,
-    /// It has had its last answer.
-    Answered,
-    /// It has done something that nothing sensible can follow.
-    Refused(Refusal),
+    /// The last response was written.
+    Responded,
+    /// The client sent a request behind which nothing can be read.
+    Rejected(Rejection),
 }
 
-/// Whether it is known where the next request begins.
+impl From<Rejection> for End {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Position of the next request on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+enum NextRequest {
     Known,
     Unknown,
 }
 
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 impl<'a> Connection<'a> {
     pub(crate) fn new(
-        face: &'a Face,
-        relay: &'a Relay,
-        visitor: &'a Arc<Visitor>,
+        dispatch: &'a DispatchSender,
+        handle: &'a Arc<ConnectionHandle>,
         limits: Limits,
     ) -> Self {
-        Self {
-            face,
-            relay,
-            visitor,
-            limits,
-            introduction: relay.introduce(visitor.address),
-            input: Vec::new(),
-            request: Vec::new(),
-            answer: Vec::new(),
-            read_timeout: None,
-        }
+        let (input, buffer) = (Vec::new(), Vec::new());
+        Self { dispatch, handle, limits, input, buffer, read_timeout: None }
     }
 
-    /// Serves the client until one of both ends it.
+    /// Serves requests until the client or the server ends the connection.
     pub(crate) fn serve(mut self) -> io::Result<()> {
-        self.visitor.stream.set_nodelay(true)?;
-        self.visitor.stream.set_write_timeout(Some(self.limits.answer))?;
+        self.handle.stream.set_nodelay(true)?;
+        self.handle.stream.set_write_timeout(Some(self.limits.response_timeout))?;
         let end = loop {
-            if let Err(end) = self.serve_one() {
+            if let Err(end) = self.serve_request() {
                 break end;
             }
         };
         match end {
             End::Silent => return Ok(()),
-            End::Answered => {}
-            End::Refused(refusal) => self.refuse(refusal)?,
+            End::Responded => {}
+            End::Rejected(rejection) => {
+                let rejection = Rejection { peer: Some(self.handle.peer), ..rejection };
+                let response = self.handler().reject(&rejection);
+                self.write(response, MethodKind::Other, ConnectionOption::Close)?;
+            }
         }
-        self.bid_farewell()
+        self.linger()
     }
 
-    fn serve_one(&mut self) -> Result<(), End> {
+    fn handler(&self) -> &'a Arc<dyn Handler> {
+        self.dispatch.handler()
+    }
+
+    fn serve_request(&mut self) -> Result<(), End> {
         let head = self.read_head()?;
-        let (length, behind) = match head.body {
-            BodyBehind::Ignored(length) => {
-                self.skip_body(length)?;
-                self.visitor.set(Doing::Served);
-                (self.relay.exchange(&self.request, &mut self.answer, head.answer), Behind::Known)
+        let (reply, next) = match head.body {
+            RequestBody::Discard(length) => {
+                self.discard_body(length)?;
+                self.handle.set_state(ConnectionState::Responding);
+                (self.dispatch(None), NextRequest::Known)
             }
-            BodyBehind::Taken(framing, awaits) => self.exchange_with_body(framing, awaits),
+            RequestBody::Read(framing, expectation) => {
+                self.handle.set_state(ConnectionState::Responding);
+                self.dispatch_with_body(framing, expectation)
+            }
         };
-        let length = length.map_err(|error| lost(&error))?;
-        let last = head.afterwards == Afterwards::Closed
-            || behind == Behind::Unknown
-            || self.face.intake.is_draining();
-        if last {
-            let line_end = length - 2;
-            self.answer.splice(line_end..line_end, *b"Connection: close\r\n");
-        }
-        if let Err(error) = send(&self.visitor.stream, &self.answer, self.limits.answer) {
-            let client = self.visitor.address;
-            self.face.metrics.connection_cut("answer-not-taken");
-            log::info!(remoteIp:% = client; "{client} did not take an answer: {error}");
+        let response = match reply? {
+            Reply::Response(response) => response,
+            Reply::TakenOver => return Err(End::Silent),
+        };
+        let closes = head.connection == ConnectionOption::Close
+            || next == NextRequest::Unknown
+            || self.handler().is_draining();
+        let option = if closes { ConnectionOption::Close } else { ConnectionOption::KeepAlive };
+        if let Err(error) = self.write(response, head.method, option) {
+            let peer = self.handle.peer;
+            self.handler().observe(Event::ConnectionCut(CutReason::ResponseNotTaken));
+            log::info!(remoteIp:% = peer; "{peer} did not take a response: {error}");
             return Err(End::Silent);
         }
-        self.answer.clear();
-        self.answer.shrink_to(KEPT);
-        if last { Err(End::Answered) } else { Ok(()) }
+        if closes { Err(End::Responded) } else { Ok(()) }
     }
 
-    /// Has a request answered that has a body; and what is known then of the bytes behind it.
-    fn exchange_with_body(
+    /// Dispatches the request whose head is in `buffer`, and waits for the reply.
+    fn dispatch(&mut self, body: Option<Body>) -> Result<Reply, Rejection> {
+        let dispatched = self.dispatch.dispatch(&mut self.buffer, self.handle, body);
+        let reply = dispatched.and_then(|reply| reply.recv().map_err(io::Error::other));
+        reply.map_err(|error| {
+            log::error!("a request got no response: {error}");
+            Rejection::new(RejectionReason::Internal, "Internal server error.")
+        })
+    }
+
+    fn dispatch_with_body(
         &mut self,
         framing: Framing,
-        awaits: Continue,
-    ) -> (io::Result<usize>, Behind) {
-        self.visitor.set(Doing::Served);
-        let (visitor, intake) = (Arc::clone(self.visitor), Arc::clone(&self.face.intake));
+        expectation: Expectation,
+    ) -> (Result<Reply, Rejection>, NextRequest) {
+        let connection = Arc::clone(self.handle);
+        let policy: Arc<dyn ConnectionPolicy> = self.handler().clone();
         let input = mem::take(&mut self.input);
-        let body = Body::new(visitor, intake, self.limits.body, input, framing, awaits);
-        let (introduction, request) = (&self.introduction, &self.request);
-        let length = self.relay.exchange_with_body(introduction, &body, request, &mut self.answer);
+        let body = Body::new(connection, policy, &self.limits, input, framing, expectation);
+        let reply = self.dispatch(Some(body.clone()));
         // The body's reader has set another.
         self.read_timeout = None;
-        match body.rest() {
-            Some(rest) => {
-                self.input = rest;
-                (length, Behind::Known)
+        match body.into_input() {
+            Some(input) => {
+                self.input = input;
+                (reply, NextRequest::Known)
             }
-            None => (length, Behind::Unknown),
+            None => (reply, NextRequest::Unknown),
         }
     }
 
-    /// Reads the head of the next request; what is passed on of it is in `request` then.
-    fn read_head(&mut self) -> Result<Head, End> {
+    /// Reads the head of the next request. What is forwarded of it is in `buffer` then.
+    fn read_head(&mut self) -> Result<RequestHead, End> {
         if self.input.is_empty() {
             self.wait_for_request()?;
         }
-        let deadline = Instant::now() + self.limits.request;
-        let (mut seen, mut judged) = (0, 0);
+        let deadline = Instant::now() + self.limits.request_timeout;
+        let (mut seen, mut parsed) = (0, 0);
         loop {
-            // At its end, and each time that it has doubled: a head that trickles in is not read
-            // anew with each byte, and one that makes no sense is noticed early.
+            // Parsed at its end, and each time that its length has doubled: a head that arrives byte
+            // by byte is not parsed anew with each of them, and an invalid one is noticed early.
             let length = self.input.len();
-            let due = length >= 2 * judged || length == MAX_HEAD || ends(&self.input, seen);
+            let due = length >= 2 * parsed || length == MAX_HEAD || ends(&self.input, seen);
             seen = length;
             if due {
-                self.request.clear();
-                let read =
-                    request_head::read(&self.input, &self.introduction.line, &mut self.request)?;
-                if let Some(head) = read {
+                self.buffer.clear();
+                let policy = &**self.handler();
+                if let Some(head) = request_head::read(&self.input, policy, &mut self.buffer)? {
                     self.input.drain(..head.length);
                     return Ok(head);
                 }
-                judged = length;
+                parsed = length;
             }
-            self.receive_before(deadline, MAX_HEAD - length)?;
+            self.receive_until(deadline, MAX_HEAD - length)?;
         }
     }
 
-    fn skip_body(&mut self, length: u64) -> Result<(), End> {
-        let deadline = Instant::now() + self.limits.request;
-        let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+    fn discard_body(&mut self, length: u64) -> Result<(), End> {
+        let deadline = Instant::now() + self.limits.request_timeout;
+        let mut remaining = usize::try_from(length).unwrap_or(usize::MAX);
         loop {
-            let here = left.min(self.input.len());
-            self.input.drain(..here);
-            left -= here;
-            if left == 0 {
+            let available = remaining.min(self.input.len());
+            self.input.drain(..available);
+            remaining -= available;
+            if remaining == 0 {
                 return Ok(());
             }
-            self.receive_before(deadline, left)?;
+            self.receive_until(deadline, remaining)?;
         }
     }
 
     /// Waits for the first byte of a request.
     fn wait_for_request(&mut self) -> Result<(), End> {
-        self.visitor.set(Doing::Idle);
-        // In this order: whoever begins to drain sends those home that are idle by then. A newcomer
-        // may still ask.
-        if self.visitor.is_regular() && self.face.intake.is_draining() {
+        self.handle.set_state(ConnectionState::Idle);
+        // In this order: the thread that begins to drain closes the connections that are idle by
+        // then. A new connection may still send a request.
+        if self.handle.is_kept_alive() && self.handler().is_draining() {
             return Err(End::Silent);
         }
-        match self.receive(self.limits.idle, READ) {
+        match self.receive(self.limits.idle_timeout, READ_SIZE) {
             Ok(1..) => Ok(()),
             Ok(0) => Err(End::Silent),
             Err(error) => {
                 if is_timeout(&error) {
-                    self.face.metrics.connection_cut("idle");
+                    self.handler().observe(Event::ConnectionCut(CutReason::Idle));
                 }
                 Err(End::Silent)
             }
@@ -244,77 +226,101 @@ impl<'a> Connection<'a> {
     }
 
     /// Receives more of a request that has begun.
-    fn receive_before(&mut self, deadline: Instant, most: usize) -> Result<(), End> {
-        self.visitor.set(Doing::Sending);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let received = match left.is_zero() {
-            true => Err(ErrorKind::TimedOut.into()),
-            false => self.receive(left, most),
+    fn receive_until(&mut self, deadline: Instant, max: usize) -> Result<(), End> {
+        self.handle.set_state(ConnectionState::ReadingRequest);
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let received = if timeout.is_zero() {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            self.receive(timeout, max)
         };
         match received {
             Ok(1..) => Ok(()),
             Err(error) if is_timeout(&error) => {
-                let seconds = self.limits.request.as_secs_f32();
+                let seconds = self.limits.request_timeout.as_secs_f32();
                 let detail = format!("The request was not complete within {seconds} s.");
-                Err(Refusal::new(&problem::REQUEST_TIMEOUT, detail).into())
+                Err(Rejection::new(RejectionReason::RequestTimeout, detail).into())
             }
             Ok(0) | Err(_) => Err(End::Silent),
         }
     }
 
-    /// Appends what comes to `input`, at most `most` bytes; how many came, none at the end.
-    fn receive(&mut self, timeout: Duration, most: usize) -> io::Result<usize> {
+    /// Appends up to `max` bytes to `input`. Returns how many arrived, 0 at the end of the stream.
+    fn receive(&mut self, timeout: Duration, max: usize) -> io::Result<usize> {
         if self.read_timeout != Some(timeout) {
-            self.visitor.stream.set_read_timeout(Some(timeout))?;
+            self.handle.stream.set_read_timeout(Some(timeout))?;
             self.read_timeout = Some(timeout);
         }
-        let begun = self.input.len();
-        self.input.resize(begun + most.min(READ), 0);
+        let start = self.input.len();
+        self.input.resize(start + max.min(READ_SIZE), 0);
         let read = loop {
-            match (&self.visitor.stream).read(&mut self.input[begun..]) {
+            match (&self.handle.stream).read(&mut self.input[start..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.input.truncate(begun + *read.as_ref().unwrap_or(&0));
+        self.input.truncate(start + *read.as_ref().unwrap_or(&0));
         read
     }
 
-    fn refuse(&self, refusal: Refusal) -> io::Result<()> {
-        let (kind, client) = (refusal.kind.slug(), self.visitor.address);
-        self.face.metrics.request_refused(kind);
-        log::info!(
-            requestId = refusal.id.as_str(), status = refusal.kind.status(), remoteIp:% = client;
-            "refused a request of {client}: {} {kind}", refusal.kind.status()
-        );
-        let answer = refusal.into_answer();
-        let message = [&answer.head()[..], &answer.body].concat();
-        send(&self.visitor.stream, &message, self.limits.answer)
+    fn write(
+        &mut self,
+        mut response: Response,
+        method: MethodKind,
+        option: ConnectionOption,
+    ) -> io::Result<()> {
+        self.buffer.clear();
+        response.write_head(option == ConnectionOption::Close, &mut self.buffer);
+        let body = mem::replace(&mut response.body, ResponseBody::Bytes(Vec::new()));
+        let content = match (method, body) {
+            (MethodKind::Head, _) => None,
+            (MethodKind::Other, ResponseBody::Bytes(bytes)) => {
+                self.buffer.extend_from_slice(&bytes);
+                None
+            }
+            (MethodKind::Other, ResponseBody::Stream(content, length)) => {
+                Some(content.take(length))
+            }
+        };
+        let (stream, timeout) = (&self.handle.stream, self.limits.response_timeout);
+        write_all(stream, &self.buffer, timeout)?;
+        self.buffer.clear();
+        self.buffer.shrink_to(MAX_KEPT_BUFFER);
+        let Some(mut content) = content else { return Ok(()) };
+        let mut chunk = vec![0; STREAM_CHUNK];
+        while content.limit() > 0 {
+            let count = content.read(&mut chunk)?;
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            write_all(stream, &chunk[..count], timeout)?;
+        }
+        Ok(())
     }
 
-    /// Closes such that the last answer arrives: a connection that is closed with bytes unread is
-    /// reset, and what was sent on it may be lost (RFC 9112, 9.6).
-    fn bid_farewell(&mut self) -> io::Result<()> {
-        self.visitor.set(Doing::Leaving);
-        self.visitor.stream.shutdown(Shutdown::Write)?;
-        let deadline = Instant::now() + self.limits.farewell;
+    /// Closes such that the last response arrives: a connection that is closed with bytes unread is
+    /// reset, and a response may be lost (RFC 9112, section 9.6).
+    fn linger(&mut self) -> io::Result<()> {
+        self.handle.set_state(ConnectionState::Closing);
+        self.handle.stream.shutdown(Shutdown::Write)?;
+        let deadline = Instant::now() + self.limits.linger_timeout;
         let mut bytes = 0;
-        while bytes < self.limits.farewell_bytes {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while bytes < self.limits.linger_bytes {
+            let timeout = deadline.saturating_duration_since(Instant::now());
             self.input.clear();
-            match left.is_zero() {
-                true => break,
-                false => match self.receive(left, READ)? {
-                    0 => break,
-                    count => bytes += count,
-                },
+            if timeout.is_zero() {
+                break;
+            }
+            match self.receive(timeout, READ_SIZE)? {
+                0 => break,
+                count => bytes += count,
             }
         }
         Ok(())
     }
 }
 
-/// Whether a head comes to its end in `input`, not before the bytes from `seen` on.
+/// Returns whether a head ends in `input`, at or after the byte `seen`.
 fn ends(input: &[u8], seen: usize) -> bool {
     input[seen.saturating_sub(3)..].windows(4).any(|bytes| bytes == b"\r\n\r\n")
 }
@@ -323,25 +329,20 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Sends it all, in one write where the client takes it; within the time, or fails.
-fn send(mut stream: &TcpStream, mut message: &[u8], limit: Duration) -> io::Result<()> {
-    let deadline = Instant::now() + limit;
+/// Writes all bytes within the time, in one call where the client takes them.
+fn write_all(mut stream: &TcpStream, mut bytes: &[u8], timeout: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + timeout;
     loop {
-        match stream.write(message) {
-            Ok(count) => message = &message[count..],
+        match stream.write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if message.is_empty() {
+        if bytes.is_empty() {
             return Ok(());
         }
         if Instant::now() >= deadline {
             return Err(ErrorKind::TimedOut.into());
         }
     }
-}
-
-fn lost(error: &io::Error) -> Refusal {
-    log::error!("the HTTP library did not answer a request: {error}");
-    Refusal::new(&problem::INTERNAL, "The server could not answer, for a reason of its own.")
 }

@@ -1,187 +1,200 @@
-//! Who is connected, and what each is doing: so that their number is bounded, room can be made for
-//! newcomers, and all can be sent home at the end.
+//! Registry of open connections: bounds their number, evicts idle ones, and closes them at shutdown.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::telemetry::Metrics;
+use super::policy::{ConnectionPolicy, CutReason, Event};
+use crate::sync::{CondvarExt, LockExt};
 
-/// How long a client may keep a connection waiting when others need its place.
-const TOLERATED: Duration = Duration::from_millis(500);
-
-/// How long it may take until a connection that was told to end has ended.
-const ENDING: Duration = Duration::from_millis(100);
-
-/// A client's connection, as others than its own thread see it.
+/// A client's connection, as other threads than its own see it.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct ConnectionHandle {
     pub(crate) stream: TcpStream,
-    pub(crate) address: IpAddr,
-    state: Mutex<State>,
+    /// Address of the client.
+    pub(crate) peer: IpAddr,
+    activity: Mutex<Activity>,
 }
 
-/// What happens on a connection.
+/// Phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// The client has sent nothing of a request.
+pub(crate) enum ConnectionState {
+    /// Nothing of a request has arrived.
     Idle,
-    /// It is sending one.
-    Sending,
-    /// It waits for the answer, or takes it.
-    Served,
-    /// It has had the last answer.
-    Leaving,
+    ReadingRequest,
+    /// The request is being handled, or its response written.
+    Responding,
+    /// The last response was written.
+    Closing,
 }
 
 #[derive(Debug)]
-struct State {
-    doing: Doing,
+struct Activity {
+    state: ConnectionState,
     since: Instant,
-    /// It has had an answer before.
-    regular: bool,
+    /// The connection has had a response before.
+    kept_alive: bool,
 }
 
-impl Visitor {
-    fn new(stream: TcpStream, address: IpAddr) -> Self {
-        let state = State { doing: Doing::Idle, since: Instant::now(), regular: false };
-        Self { stream, address, state: Mutex::new(state) }
+impl ConnectionHandle {
+    fn new(stream: TcpStream, peer: IpAddr) -> Self {
+        let activity =
+            Activity { state: ConnectionState::Idle, since: Instant::now(), kept_alive: false };
+        Self { stream, peer, activity: Mutex::new(activity) }
     }
 
-    /// Its own thread tells what happens from now on.
-    pub(crate) fn set(&self, doing: Doing) {
-        let mut state = self.lock();
-        if state.doing != doing {
-            state.regular |= state.doing == Doing::Served;
-            (state.doing, state.since) = (doing, Instant::now());
+    /// Sets the phase. Called by the connection's own thread.
+    pub(crate) fn set_state(&self, state: ConnectionState) {
+        let mut activity = self.lock();
+        if activity.state != state {
+            activity.kept_alive |= activity.state == ConnectionState::Responding;
+            (activity.state, activity.since) = (state, Instant::now());
         }
     }
 
-    /// Whether it has had an answer.
-    pub(crate) fn is_regular(&self) -> bool {
-        self.lock().regular
+    /// Returns whether the connection has had a response before.
+    pub(crate) fn is_kept_alive(&self) -> bool {
+        self.lock().kept_alive
     }
 
     fn is_idle(&self) -> bool {
-        self.lock().doing == Doing::Idle
+        self.lock().state == ConnectionState::Idle
     }
 
-    /// How soon its place goes to another: the least first, and `None` not at all.
-    fn dispensable(&self) -> Option<(bool, Instant)> {
-        let state = self.lock();
-        let waits = state.doing != Doing::Served && state.since.elapsed() >= TOLERATED;
-        waits.then_some((state.regular, state.since))
+    /// Returns the eviction rank, lowest first; `None` if the connection must not be evicted.
+    fn eviction_rank(&self, now: Instant, min_idle: Duration) -> Option<(bool, Instant)> {
+        let activity = self.lock();
+        let idle = now.saturating_duration_since(activity.since);
+        let evictable = activity.state != ConnectionState::Responding && idle >= min_idle;
+        evictable.then_some((activity.kept_alive, activity.since))
     }
 
-    /// Makes its thread find the end of what the client sends. An answer is still written.
-    fn send_home(&self) {
-        if let Err(error) = self.stream.shutdown(Shutdown::Read) {
-            // As when the client has gone in the meantime.
-            log::debug!("a connection could not be told to end: {error}");
-        }
+    /// Makes the connection's thread read the end of the stream. A response is still written.
+    fn shutdown_read(&self) {
+        log_shutdown(self.stream.shutdown(Shutdown::Read));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock_ignoring_poison()
     }
 }
 
-/// All that are connected.
-#[derive(Debug)]
-pub(crate) struct Visitors {
-    present: Mutex<Present>,
-    left: Condvar,
-    metrics: Arc<Metrics>,
+fn log_shutdown(result: io::Result<()>) {
+    if let Err(error) = result {
+        // For instance because the client has closed the connection in the meantime.
+        log::debug!("cannot shut down a connection: {error}");
+    }
+}
+
+/// All open connections of one listener.
+pub(crate) struct Connections {
+    open: Mutex<Open>,
+    closed: Condvar,
+    policy: Arc<dyn ConnectionPolicy>,
 }
 
 #[derive(Debug, Default)]
-struct Present {
-    visitors: HashMap<u64, Arc<Visitor>>,
-    last_number: u64,
+struct Open {
+    connections: HashMap<u64, Arc<ConnectionHandle>>,
+    last_id: u64,
 }
 
-impl Visitors {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { present: Mutex::default(), left: Condvar::new(), metrics }
+impl Connections {
+    pub(crate) fn new(policy: Arc<dyn ConnectionPolicy>) -> Self {
+        Self { open: Mutex::default(), closed: Condvar::new(), policy }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.lock().visitors.len()
+        self.lock().connections.len()
     }
 
-    pub(crate) fn enter(
+    pub(crate) fn register(
         self: &Arc<Self>,
         stream: TcpStream,
-        address: IpAddr,
-    ) -> (Visit, Arc<Visitor>) {
-        let visitor = Arc::new(Visitor::new(stream, address));
-        let mut present = self.lock();
-        present.last_number += 1;
-        let number = present.last_number;
-        present.visitors.insert(number, Arc::clone(&visitor));
-        self.metrics.connection_opened();
-        (Visit { visitors: Arc::clone(self), number }, visitor)
+        peer: IpAddr,
+    ) -> (ConnectionGuard, Arc<ConnectionHandle>) {
+        let connection = Arc::new(ConnectionHandle::new(stream, peer));
+        let mut open = self.lock();
+        open.last_id += 1;
+        let id = open.last_id;
+        open.connections.insert(id, Arc::clone(&connection));
+        drop(open);
+        self.policy.observe(Event::ConnectionOpened);
+        (ConnectionGuard { connections: Arc::clone(self), id }, connection)
     }
 
-    /// Ends the connection that has kept the server waiting for longest, those first that have
-    /// never asked for anything; whether there is room now.
-    pub(crate) fn make_room(&self) -> bool {
-        let present = self.lock();
-        let longest = present.visitors.values().filter_map(|v| Some((v.dispensable()?, v)));
-        let Some((_, visitor)) = longest.min_by_key(|(rank, _)| *rank) else { return false };
-        visitor.send_home();
-        self.metrics.connection_cut("crowded-out");
-        let count = present.visitors.len();
-        let waited = self.left.wait_timeout_while(present, ENDING, |p| p.visitors.len() >= count);
-        let (present, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        present.visitors.len() < count
+    /// Closes the connection that has been idle for longest, first among those without any response
+    /// so far. Returns whether one has closed within `wait`.
+    pub(crate) fn evict_one(&self, min_idle: Duration, wait: Duration) -> bool {
+        let now = Instant::now();
+        let open = self.lock();
+        let ranked = open.connections.values();
+        let ranked = ranked.filter_map(|c| Some((c.eviction_rank(now, min_idle)?, c)));
+        let Some((_, connection)) = ranked.min_by_key(|(rank, _)| *rank) else { return false };
+        connection.shutdown_read();
+        self.policy.observe(Event::ConnectionCut(CutReason::Evicted));
+        let count = open.connections.len();
+        let still_open = |open: &mut Open| open.connections.len() >= count;
+        let open = self.closed.wait_timeout_while_ignoring_poison(open, wait, still_open);
+        open.connections.len() < count
     }
 
-    /// Ends the connections of those who have had an answer and ask for nothing more.
-    pub(crate) fn send_idle_regulars_home(&self) {
-        let present = self.lock();
-        let idle = present.visitors.values().filter(|v| v.is_idle() && v.is_regular());
-        idle.for_each(|visitor| visitor.send_home());
+    /// Closes the idle connections that have had a response.
+    pub(crate) fn close_idle_keep_alive(&self) {
+        self.shutdown_idle(ConnectionHandle::is_kept_alive);
     }
 
-    /// Ends all connections on which nothing happens.
-    pub(crate) fn send_idle_home(&self) {
-        let present = self.lock();
-        let idle = present.visitors.values().filter(|visitor| visitor.is_idle());
-        idle.for_each(|visitor| visitor.send_home());
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&self) {
+        self.shutdown_idle(|_| true);
     }
 
-    /// Waits until nobody is left, at most until `deadline`; how many still are.
-    pub(crate) fn wait_until_gone(&self, deadline: Instant) -> usize {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let present = self.lock();
-        let waited = self.left.wait_timeout_while(present, left, |p| !p.visitors.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.visitors.len()
+    fn shutdown_idle(&self, selected: impl Fn(&ConnectionHandle) -> bool) {
+        let open = self.lock();
+        let idle = open.connections.values().filter(|c| c.is_idle() && selected(c));
+        idle.for_each(|connection| connection.shutdown_read());
     }
 
-    fn leave(&self, number: u64) {
-        // Closes the connection, before those hear of it who wait for its descriptor.
-        drop(self.lock().visitors.remove(&number));
-        self.metrics.connection_closed();
-        self.left.notify_all();
+    /// Breaks all connections, whatever happens on them.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn abort_all(&self) {
+        for connection in self.lock().connections.values() {
+            log_shutdown(connection.stream.shutdown(Shutdown::Both));
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Present> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until all connections have closed, at most until `deadline`. Returns how many have not.
+    pub(crate) fn wait_until_closed(&self, deadline: Instant) -> usize {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let any = |open: &mut Open| !open.connections.is_empty();
+        let open = self.closed.wait_timeout_while_ignoring_poison(self.lock(), timeout, any);
+        open.connections.len()
+    }
+
+    fn remove(&self, id: u64) {
+        // Closes the connection before those are notified that wait for its descriptor.
+        drop(self.lock().connections.remove(&id));
+        self.policy.observe(Event::ConnectionClosed);
+        self.closed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock_ignoring_poison()
     }
 }
 
-/// A visitor's stay. Dropped, it is over, and the connection closed once nobody else holds it.
-#[derive(Debug)]
-pub(crate) struct Visit {
-    visitors: Arc<Visitors>,
-    number: u64,
+/// Registration of a connection. Dropping it removes the connection from the registry, and closes it
+/// once no other thread holds its handle.
+pub(crate) struct ConnectionGuard {
+    connections: Arc<Connections>,
+    id: u64,
 }
 
-impl Drop for Visit {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.visitors.leave(self.number);
+        self.connections.remove(self.id);
     }
 }
 
@@ -190,69 +203,79 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use super::super::tests::NoHandler;
+    use super::ConnectionState::{Idle, ReadingRequest, Responding};
     use super::*;
 
-    struct Room {
-        visitors: Arc<Visitors>,
+    struct Fixture {
+        connections: Arc<Connections>,
         listener: TcpListener,
         clients: Vec<TcpStream>,
     }
 
-    impl Room {
+    const LONG: Duration = Duration::from_secs(20);
+    const MIN_IDLE: Duration = Duration::from_millis(500);
+
+    impl Fixture {
         fn new() -> Self {
-            let visitors = Arc::new(Visitors::new(Arc::new(Metrics::new("0"))));
+            let connections = Arc::new(Connections::new(Arc::new(NoHandler)));
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            Self { visitors, listener, clients: Vec::new() }
+            Self { connections, listener, clients: Vec::new() }
         }
 
-        /// A visitor who has been doing this for so long.
-        fn enter(&mut self, doings: &[Doing], ago: Duration) -> (Visit, Arc<Visitor>) {
+        /// Registers a connection that has gone through these states, and been in the last for `age`.
+        fn register(
+            &mut self,
+            states: &[ConnectionState],
+            age: Duration,
+        ) -> (ConnectionGuard, Arc<ConnectionHandle>) {
             self.clients.push(TcpStream::connect(self.listener.local_addr().unwrap()).unwrap());
             let (stream, address) = self.listener.accept().unwrap();
-            let (visit, visitor) = self.visitors.enter(stream, address.ip());
-            doings.iter().for_each(|doing| visitor.set(*doing));
-            visitor.lock().since -= ago;
-            (visit, visitor)
+            let (guard, connection) = self.connections.register(stream, address.ip());
+            states.iter().for_each(|state| connection.set_state(*state));
+            connection.lock().since -= age;
+            (guard, connection)
+        }
+
+        fn evict_one(&self) -> bool {
+            self.connections.evict_one(MIN_IDLE, LONG)
         }
     }
 
-    const LONG: Duration = Duration::from_secs(20);
-
     #[test]
-    fn room_is_made_by_the_newcomer_who_has_kept_waiting_for_longest() {
-        let mut room = Room::new();
-        let regular = [Doing::Served, Doing::Idle];
-        let stays = [
-            room.enter(&regular, 3 * LONG),
-            room.enter(&[Doing::Sending], LONG),
-            room.enter(&[Doing::Idle], 2 * LONG),
-            room.enter(&[Doing::Served], 4 * LONG),
+    fn eviction_takes_new_connections_first_and_those_that_respond_never() {
+        let mut fixture = Fixture::new();
+        let registered = [
+            fixture.register(&[Responding, Idle], 3 * LONG),
+            fixture.register(&[ReadingRequest], LONG),
+            fixture.register(&[Idle], 2 * LONG),
+            fixture.register(&[Responding], 4 * LONG),
         ];
-        let threads = stays.map(|(visit, visitor)| {
+        let threads = registered.map(|(guard, connection)| {
             let has_ended = move || {
-                let ended = visitor.stream.peek(&mut [0]).is_ok_and(|count| count == 0);
-                drop((visitor, visit));
+                let ended = connection.stream.peek(&mut [0]).is_ok_and(|count| count == 0);
+                drop((connection, guard));
                 ended
             };
             thread::spawn(has_ended)
         });
-        assert!(room.visitors.make_room());
-        assert_eq!(room.visitors.count(), 3);
-        assert!(room.visitors.make_room());
-        assert!(room.visitors.make_room(), "who is idle goes too, if nobody else is there");
-        assert!(!room.visitors.make_room(), "who waits for an answer stays");
-        room.clients.clear();
-        assert_eq!(room.visitors.wait_until_gone(Instant::now() + LONG), 0);
+        assert!(fixture.evict_one());
+        assert_eq!(fixture.connections.count(), 3);
+        assert!(fixture.evict_one());
+        assert!(fixture.evict_one(), "an idle keep-alive connection is evicted last");
+        assert!(!fixture.evict_one(), "a connection that awaits its response stays");
+        fixture.clients.clear();
+        assert_eq!(fixture.connections.wait_until_closed(Instant::now() + LONG), 0);
         for thread in threads {
             assert!(thread.join().unwrap());
         }
     }
 
     #[test]
-    fn who_has_just_come_stays() {
-        let mut room = Room::new();
-        let _stay = room.enter(&[Doing::Idle], Duration::ZERO);
-        assert!(!room.visitors.make_room());
-        assert_eq!(room.visitors.wait_until_gone(Instant::now()), 1);
+    fn connection_that_was_idle_for_a_short_time_is_not_evicted() {
+        let mut fixture = Fixture::new();
+        let _registered = fixture.register(&[Idle], Duration::ZERO);
+        assert!(!fixture.connections.evict_one(LONG, LONG));
+        assert_eq!(fixture.connections.wait_until_closed(Instant::now()), 1);
     }
 }

@@ -1,30 +1,29 @@
-//! The name of a file, as `Content-Disposition` has it: with a request (RFC 6266), and with each part
-//! of a form (RFC 7578, section 4.2).
+//! `Content-Disposition`: the name of a file in a request (RFC 6266) or in a part of a form (RFC 7578,
+//! section 4.2).
 
 use percent_encoding::percent_decode_str;
 
-use crate::http::header_params::Parameters;
+use crate::http::header_params::ParameterizedValue;
 
-/// What a client says of the file that it sends.
+/// Parsed `Content-Disposition`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Disposition {
-    /// What the client's user calls the file, as it is: whoever uses it must clean it. There is one
-    /// for a file alone; it may be empty.
+pub(crate) struct ContentDisposition {
+    /// File name as the client sent it: not cleaned, possibly empty. Only files have one.
     pub(crate) file_name: Option<String>,
 }
 
-impl Disposition {
-    /// Reads a value; `None` if it makes no sense.
+impl ContentDisposition {
+    /// Parses a value; `None` if it is invalid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let parameters = Parameters::parse(text)?;
+        let parameters = ParameterizedValue::parse(text)?;
         let extended = parameters.get("filename*").and_then(extended);
         let file_name = extended.or_else(|| parameters.get("filename").map(str::to_owned));
         (!parameters.value.is_empty()).then_some(Self { file_name })
     }
 }
 
-/// A value with its character set (RFC 8187, section 3.2); `None` if that is not known, or not kept:
-/// then the plain one counts (RFC 6266, section 4.3).
+/// Decodes an extended value (RFC 8187, section 3.2); `None` if its character set is unknown or the
+/// bytes are not valid in it: then the plain value counts (RFC 6266, section 4.3).
 fn extended(value: &str) -> Option<String> {
     let (charset, rest) = value.split_once('\'')?;
     let (_language, encoded) = rest.split_once('\'')?;
@@ -41,11 +40,11 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Option<String> {
-        Disposition::parse(text).expect(text).file_name
+        ContentDisposition::parse(text).expect(text).file_name
     }
 
     #[test]
-    fn the_name_is_found_and_the_one_with_a_character_set_counts_first() {
+    fn extended_file_name_takes_precedence() {
         for (text, is) in [
             ("attachment; filename=report.pdf", "report.pdf"),
             ("attachment; FileName=\"a b.pdf\"", "a b.pdf"),
@@ -63,13 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_none() {
+    fn file_name_is_missing_without_a_file() {
         for text in ["attachment", "inline", "form-data; name=\"size\"", "form-data; name=filename"]
         {
             assert_eq!(name(text), None, "{text}");
         }
         for text in ["", ";filename=x", "attachment; filename=\"x", "attachment; filename=a b"] {
-            assert_eq!(Disposition::parse(text), None, "{text}");
+            assert_eq!(ContentDisposition::parse(text), None, "{text}");
         }
     }
 }

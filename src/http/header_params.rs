@@ -1,16 +1,16 @@
-//! A header's value with parameters, as `Content-Type` and `Content-Disposition` have them
-//! (RFC 9110, section 5.6.6).
+//! Header values with parameters, as in `Content-Type` and `Content-Disposition` (RFC 9110, section
+//! 5.6.6).
 
-/// A value, and what is said of it.
+/// Value with its parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters {
-    /// What stands before the first semicolon, in lower case.
+pub(crate) struct ParameterizedValue {
+    /// Text before the first semicolon, in lower case.
     pub(crate) value: String,
     parameters: Vec<(String, String)>,
 }
 
-impl Parameters {
-    /// Reads a value; `None` if two parties could read it in two ways.
+impl ParameterizedValue {
+    /// Parses a value; `None` if it is invalid or ambiguous.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (value, mut rest) = match text.find(';') {
             Some(at) => text.split_at(at),
@@ -35,18 +35,32 @@ impl Parameters {
         }
     }
 
-    /// The value of the parameter of this name, which is in lower case.
+    /// Returns the value of a parameter. `name` is in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.parameters.iter().filter(|(known, _)| known == name);
         named.next().map(|(_, value)| value.as_str())
     }
 }
 
+/// Bytes of a media type.
+const MAX_MEDIA_TYPE: usize = 255;
+
+/// Returns whether a text is a media type with valid parameters (RFC 9110, section 8.3.1).
+pub(crate) fn is_media_type(text: &str) -> bool {
+    let printable = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if text.len() > MAX_MEDIA_TYPE || !printable(text) {
+        return false;
+    }
+    let parsed = ParameterizedValue::parse(text);
+    let media_type = parsed.as_ref().and_then(|parsed| parsed.value.split_once('/'));
+    media_type.is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+}
+
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// A parameter's name in lower case, its value, and what follows.
+/// Parses a parameter: its name in lower case, its value, and the text behind it.
 fn parameter(text: &str) -> Option<(String, String, &str)> {
     let (name, text) = text.split_once('=')?;
     let name = is_token(name).then(|| name.to_ascii_lowercase())?;
@@ -62,7 +76,7 @@ fn parameter(text: &str) -> Option<(String, String, &str)> {
     }
 }
 
-/// What is between quotes, with its escapes undone, and what follows them.
+/// Parses the rest of a quoted string: its unescaped text, and the text behind it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -77,7 +91,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 }
 
 /// RFC 9110, section 5.6.2.
-pub(crate) fn is_token(text: &str) -> bool {
+fn is_token(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(legal)
 }
@@ -87,7 +101,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Option<(String, Vec<(String, String)>)> {
-        Parameters::parse(text).map(|parsed| (parsed.value, parsed.parameters))
+        ParameterizedValue::parse(text).map(|parsed| (parsed.value, parsed.parameters))
     }
 
     #[test]
@@ -115,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_not_read() {
+    fn invalid_or_ambiguous_value_is_not_parsed() {
         for text in [
             "a; b",
             "a; =c",

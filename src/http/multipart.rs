@@ -1,38 +1,38 @@
-//! The parts of a form, one after the other, as they come (`multipart/form-data`, RFC 7578; the
-//! framing is that of RFC 2046, section 5.1.1).
+//! Parts of a form, read one after the other as they arrive (`multipart/form-data`, RFC 7578; framing
+//! of RFC 2046, section 5.1.1).
 //!
-//! Nothing of a part is kept but what was read with it and not consumed yet. Everything that is not a
-//! part's content has a bound.
+//! Only the bytes that were read and not consumed yet are kept. Everything but the content of a part
+//! has a bound.
 
 use std::ops::Range;
 use std::str;
 
 use memchr::{memchr, memmem};
 
-use crate::http::body_source::{Bytes, Fault};
+use crate::http::body_source::{BodyError, BodySource};
 
-/// The longest boundary (RFC 2046).
+/// Characters of a boundary (RFC 2046, section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
-/// The most parts, files and fields alike.
+/// Parts of a form, files and fields together.
 pub(crate) const MAX_PARTS: usize = 100;
 
-/// The longest head of a part, and the most headers in it.
+/// Bytes of the head of a part, and headers in it.
 const MAX_HEAD: usize = 8 << 10;
 const MAX_HEADERS: usize = 16;
 
-/// The most bytes of a part that nobody reads, and of what stands before the first one.
+/// Bytes of a part that is not read, and of the preamble.
 pub(crate) const MAX_SKIPPED: usize = 64 << 10;
 
-/// The most bytes behind the last boundary.
+/// Bytes of the epilogue that are read.
 const MAX_EPILOGUE: usize = 4 << 10;
 
-/// What separates the parts.
+/// Boundary between parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Boundary(String);
 
 impl Boundary {
-    /// `None` if it is none.
+    /// Returns `None` if the text is not a valid boundary.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
         let right = (1..=MAX_BOUNDARY).contains(&text.len())
@@ -47,57 +47,58 @@ impl Boundary {
 pub(crate) struct PartHead(Vec<(String, String)>);
 
 impl PartHead {
-    /// The values of all headers of this name.
+    /// Returns the values of all headers with this name.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         let named = self.0.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 }
 
-/// A form that comes in. Its [`Bytes`] are those of the part that [`next`](Self::next) has found.
+/// Reader of a form. As a [`BodySource`] it has the content of the part that [`next`](Self::next)
+/// returned.
 pub(crate) struct Multipart<'a> {
-    body: &'a mut dyn Bytes,
+    body: &'a mut dyn BodySource,
     delimiter: memmem::Finder<'static>,
-    /// What has been read; from `start` on, it is not consumed.
+    /// Bytes that were read; those from `start` on are not consumed.
     buffer: Vec<u8>,
     start: usize,
-    /// How many bytes from there on are the part's for certain.
+    /// Bytes from there on that certainly belong to the part.
     certain: usize,
-    /// What is behind them.
-    behind: Behind,
+    /// State of the form behind them.
+    after: PartState,
     parts: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+enum PartState {
     Unknown,
     Delimiter,
-    /// The boundary was whole, and the head of a part follows.
+    /// A boundary was read, and the head of a part follows.
     Head,
-    /// That was the last boundary.
+    /// The last boundary was read.
     End,
 }
 
 impl<'a> Multipart<'a> {
-    pub(crate) fn new(body: &'a mut dyn Bytes, boundary: &Boundary) -> Self {
+    pub(crate) fn new(body: &'a mut dyn BodySource, boundary: &Boundary) -> Self {
         let delimiter = format!("\r\n--{}", boundary.0);
         Self {
             body,
             delimiter: memmem::Finder::new(delimiter.as_bytes()).into_owned(),
-            // The first delimiter may have no line before it that it could end.
+            // The first delimiter need not follow a line end.
             buffer: b"\r\n".to_vec(),
             start: 0,
             certain: 0,
-            behind: Behind::Unknown,
+            after: PartState::Unknown,
             parts: 0,
         }
     }
 
-    /// The head of the next part; `None` behind the last one. What was not read of the one before is
-    /// skipped, if it is not too long.
-    pub(crate) fn next(&mut self) -> Result<Option<PartHead>, Fault> {
+    /// Returns the head of the next part; `None` after the last one. Skips the rest of the current
+    /// part, if it is not too long.
+    pub(crate) fn next(&mut self) -> Result<Option<PartHead>, BodyError> {
         self.skip()?;
-        if self.behind == Behind::End {
+        if self.after == PartState::End {
             return Ok(None);
         }
         self.parts += 1;
@@ -105,12 +106,12 @@ impl<'a> Multipart<'a> {
             return Err(malformed("the form has more than 100 parts"));
         }
         let head = self.head()?;
-        self.behind = Behind::Unknown;
+        self.after = PartState::Unknown;
         Ok(Some(head))
     }
 
-    /// Reads what stands behind the last boundary, and means nothing, if it is short.
-    pub(crate) fn finish(self) -> Result<(), Fault> {
+    /// Reads the epilogue, which is ignored, if it is short.
+    pub(crate) fn finish(self) -> Result<(), BodyError> {
         let mut read = 0;
         loop {
             let count = self.body.fill()?.len();
@@ -122,7 +123,7 @@ impl<'a> Multipart<'a> {
         }
     }
 
-    fn skip(&mut self) -> Result<(), Fault> {
+    fn skip(&mut self) -> Result<(), BodyError> {
         let mut skipped = 0;
         loop {
             let count = self.fill()?.len();
@@ -131,13 +132,13 @@ impl<'a> Multipart<'a> {
             }
             skipped += count;
             if skipped > MAX_SKIPPED {
-                return Err(malformed("a field of the form that is no file is too long"));
+                return Err(malformed("a form field that is not a file is too long"));
             }
             self.consume(count);
         }
     }
 
-    fn head(&mut self) -> Result<PartHead, Fault> {
+    fn head(&mut self) -> Result<PartHead, BodyError> {
         let mut head = Vec::new();
         loop {
             let line = self.line(MAX_HEAD - head.len())?;
@@ -153,7 +154,7 @@ impl<'a> Multipart<'a> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let parsed = httparse::parse_headers(&head, &mut headers);
         let Ok(httparse::Status::Complete((_, headers))) = parsed else {
-            return Err(malformed("the headers of a part of the form make no sense"));
+            return Err(malformed("the headers of a part of the form are invalid"));
         };
         let own = |header: &httparse::Header<'_>| {
             Some((header.name.to_owned(), str::from_utf8(header.value).ok()?.to_owned()))
@@ -162,14 +163,15 @@ impl<'a> Multipart<'a> {
         headers.map(PartHead).ok_or_else(|| malformed("the headers of a part are not UTF-8"))
     }
 
-    /// Reads a line, without its end, and consumes it; where it is in the buffer.
-    fn line(&mut self, limit: usize) -> Result<Range<usize>, Fault> {
+    /// Reads and consumes a line. Returns its place in the buffer, without its end.
+    fn line(&mut self, limit: usize) -> Result<Range<usize>, BodyError> {
         let mut seen = 0;
         loop {
             let here = &self.buffer[self.start..];
             if let Some(at) = memchr(b'\n', &here[seen..]).map(|at| seen + at) {
                 let line = here[..at].strip_suffix(b"\r").map(<[u8]>::len);
-                let length = line.ok_or_else(|| malformed("a line of the form has no CR LF"))?;
+                let length =
+                    line.ok_or_else(|| malformed("a line of the form does not end with CR LF"))?;
                 if length > limit {
                     return Err(malformed(HEAD_TOO_LONG));
                 }
@@ -185,46 +187,46 @@ impl<'a> Multipart<'a> {
         }
     }
 
-    /// Finds out what of that which was read is the part's, or reads more.
-    fn look(&mut self) -> Result<(), Fault> {
+    /// Searches the buffer for the delimiter, or reads more.
+    fn find_delimiter(&mut self) -> Result<(), BodyError> {
         let here = &self.buffer[self.start..];
         let undecided = self.delimiter.needle().len() - 1;
         match self.delimiter.find(here) {
-            Some(at) => (self.certain, self.behind) = (at, Behind::Delimiter),
+            Some(at) => (self.certain, self.after) = (at, PartState::Delimiter),
             None if here.len() > undecided => self.certain = here.len() - undecided,
             None => self.read_more()?,
         }
         Ok(())
     }
 
-    /// Passes a delimiter. What follows it shows whether it is a boundary at all: a part that ends with
-    /// something else is not whole.
-    fn pass_boundary(&mut self) -> Result<(), Fault> {
+    /// Consumes a delimiter. The bytes behind it tell whether it is a boundary: a part that ends with
+    /// anything else is incomplete.
+    fn consume_boundary(&mut self) -> Result<(), BodyError> {
         self.start += self.delimiter.needle().len();
         while self.buffer.len() - self.start < 2 {
             self.read_more()?;
         }
         if self.buffer[self.start..].starts_with(b"--") {
-            self.behind = Behind::End;
+            self.after = PartState::End;
             return Ok(());
         }
         let line = self.line(MAX_HEAD)?;
-        self.behind = Behind::Head;
+        self.after = PartState::Head;
         match self.buffer[line].trim_ascii_end() {
             b"" => Ok(()),
             _ => Err(malformed("a boundary in the form is followed by something else")),
         }
     }
 
-    fn read_more(&mut self) -> Result<(), Fault> {
+    fn read_more(&mut self) -> Result<(), BodyError> {
         self.buffer.drain(..self.start);
         self.start = 0;
-        let come = self.body.fill()?;
-        if come.is_empty() {
+        let available = self.body.fill()?;
+        if available.is_empty() {
             return Err(malformed("the form ends before its last boundary"));
         }
-        let count = come.len();
-        self.buffer.extend_from_slice(come);
+        let count = available.len();
+        self.buffer.extend_from_slice(available);
         self.body.consume(count);
         Ok(())
     }
@@ -232,17 +234,17 @@ impl<'a> Multipart<'a> {
 
 const HEAD_TOO_LONG: &str = "the headers of a part of the form are too long";
 
-fn malformed(what: &'static str) -> Fault {
-    Fault::Malformed(what)
+fn malformed(what: &'static str) -> BodyError {
+    BodyError::Malformed(what)
 }
 
-impl Bytes for Multipart<'_> {
-    fn fill(&mut self) -> Result<&[u8], Fault> {
+impl BodySource for Multipart<'_> {
+    fn fill(&mut self) -> Result<&[u8], BodyError> {
         while self.certain == 0 {
-            match self.behind {
-                Behind::Unknown => self.look()?,
-                Behind::Delimiter => self.pass_boundary()?,
-                Behind::Head | Behind::End => break,
+            match self.after {
+                PartState::Unknown => self.find_delimiter()?,
+                PartState::Delimiter => self.consume_boundary()?,
+                PartState::Head | PartState::End => break,
             }
         }
         Ok(&self.buffer[self.start..self.start + self.certain])
@@ -259,22 +261,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::body_source::{Pieces, all_of};
+    use crate::http::body_source::{ChunkedSlice, read_to_end};
 
     type Parts = Vec<(Vec<(String, String)>, Vec<u8>)>;
 
-    fn parts_of(text: &[u8], boundary: &str, step: usize) -> Result<Parts, Fault> {
-        let mut body = Pieces::new(text, step);
+    fn parts_of(text: &[u8], boundary: &str, step: usize) -> Result<Parts, BodyError> {
+        let mut body = ChunkedSlice::new(text, step);
         let mut form = Multipart::new(&mut body, &Boundary::new(boundary).unwrap());
         let mut parts = Vec::new();
         while let Some(head) = form.next()? {
-            parts.push((head.0, all_of(&mut form)?));
+            parts.push((head.0, read_to_end(&mut form)?));
         }
         form.finish()?;
         Ok(parts)
     }
 
-    fn read(text: &str) -> Result<Vec<(String, String)>, Fault> {
+    fn read(text: &str) -> Result<Vec<(String, String)>, BodyError> {
         let by_step = [1, 2, 7, 1000].map(|step| parts_of(text.as_bytes(), "b", step));
         assert!(by_step.iter().all(|parts| *parts == by_step[0]), "{text:?}: {by_step:?}");
         let show = |(head, data): &(Vec<(String, String)>, Vec<u8>)| {
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_whatever_they_hold() {
+    fn part_is_found_whatever_it_contains() {
         assert_eq!(read("--b--"), Ok(vec![]));
         for (text, head, data) in [
             ("--b\r\n\r\n\r\n--b--", "", ""),
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn several_come_one_after_the_other() {
+    fn parts_are_read_in_order() {
         let text = "ignored\r\n--b\r\nN: 1\r\n\r\none\r\n--b  \r\nN: 2\r\n\r\n\r\n--b\r\nN: 3\r\n\r\nthree\
             \r\n--b--\r\nignored";
         let parts = [("N=1", "one"), ("N=2", ""), ("N=3", "three")];
@@ -312,27 +314,27 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_not_all_there_is_malformed() {
+    fn incomplete_form_is_malformed() {
         let text = "--b\r\nA: x\r\n\r\ndata\r\n--b--\r\n";
         for length in 0..text.len() - 2 {
             let fault = read(&text[..length]).expect_err(text);
-            assert!(matches!(fault, Fault::Malformed(_)), "{length}");
+            assert!(matches!(fault, BodyError::Malformed(_)), "{length}");
         }
     }
 
     #[test]
-    fn a_part_is_whole_only_if_its_boundary_is() {
+    fn part_is_complete_only_with_a_complete_boundary() {
         for end in ["", "-", "b--", "x\r\n", "\n", "\r"] {
             let text = format!("--b\r\n\r\ndata\r\n--b{end}");
-            let mut body = Pieces::new(text.as_bytes(), 3);
+            let mut body = ChunkedSlice::new(text.as_bytes(), 3);
             let mut form = Multipart::new(&mut body, &Boundary::new("b").unwrap());
             assert!(form.next().unwrap().is_some());
-            assert!(all_of(&mut form).is_err(), "{end:?}");
+            assert!(read_to_end(&mut form).is_err(), "{end:?}");
         }
     }
 
     #[test]
-    fn what_is_no_form_is_malformed() {
+    fn invalid_form_is_malformed() {
         let many = "--b\r\n\r\n\r\n".repeat(MAX_PARTS + 1) + "--b--";
         let long = format!("--b\r\nA: {}\r\n\r\n\r\n--b--", "x".repeat(MAX_HEAD));
         let headers = format!("--b\r\n{}\r\n\r\n--b--", "A: b\r\n".repeat(MAX_HEADERS + 1));
@@ -352,28 +354,29 @@ mod tests {
             &headers,
         ] {
             let fault = read(text).expect_err(text);
-            assert!(matches!(fault, Fault::Malformed(_)), "{text:?}: {fault}");
+            assert!(matches!(fault, BodyError::Malformed(_)), "{text:?}: {fault}");
         }
         let fault = parts_of(b"--b\r\nA: \xff\r\n\r\n\r\n--b--", "b", 9).unwrap_err();
-        assert!(matches!(fault, Fault::Malformed(_)), "{fault}");
+        assert!(matches!(fault, BodyError::Malformed(_)), "{fault}");
     }
 
     #[test]
-    fn a_part_that_nobody_reads_is_skipped_if_it_is_short() {
+    fn unread_part_is_skipped_if_it_is_short() {
         for (length, short) in [(0, true), (MAX_SKIPPED, true), (MAX_SKIPPED + 1, false)] {
             let text = format!("--b\r\n\r\n{}\r\n--b\r\nA: x\r\n\r\n\r\n--b--", "x".repeat(length));
-            let mut body = Pieces::new(text.as_bytes(), 1000);
+            let mut body = ChunkedSlice::new(text.as_bytes(), 1000);
             let mut form = Multipart::new(&mut body, &Boundary::new("b").unwrap());
             assert!(form.next().unwrap().is_some());
-            match short {
-                true => assert_eq!(form.next().unwrap().unwrap().values("a"), ["x"]),
-                false => assert!(form.next().is_err()),
+            if short {
+                assert_eq!(form.next().unwrap().unwrap().values("a"), ["x"]);
+            } else {
+                assert!(form.next().is_err());
             }
         }
     }
 
     #[test]
-    fn a_boundary_is_short_and_of_few_characters() {
+    fn boundary_has_limited_length_and_characters() {
         for text in
             ["b", "----WebKitFormBoundary7MA4YWxkTrZu0gW", "'()+_,-./:=? x", &"b".repeat(70)]
         {
@@ -386,7 +389,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_parts_hold_comes_out(
+        fn content_of_parts_is_preserved(
             contents in prop::collection::vec(prop::collection::vec(
                 prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), any::<u8>()], 0..60), 0..5),
             step in 1..50_usize,

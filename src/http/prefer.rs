@@ -1,28 +1,25 @@
-//! `Prefer: respond-async` (RFC 7240): a client that will not wait for its upload to end.
+//! `Prefer: respond-async` (RFC 7240): a response before the work is done.
 //!
-//! What is not understood in the header is left unsaid, as the RFC has it: a preference is no demand.
+//! Unknown or malformed preferences are ignored, as the RFC requires.
 
-/// When a client wants its answer.
+/// Time of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
-    /// Once it is known what became of the upload.
-    AtTheEnd,
-    /// As soon as the upload is taken in.
-    AtOnce,
+pub(crate) enum Respond {
+    /// After the work is done.
+    WhenDone,
+    /// As soon as the work is accepted.
+    Immediately,
 }
 
-impl Answered {
-    /// By the values of all `Prefer` headers of a request.
-    pub(crate) fn of(values: &[&str]) -> Self {
+impl Respond {
+    /// Reads the values of all `Prefer` headers of a request.
+    pub(crate) fn from_headers(values: &[&str]) -> Self {
         let mut preferences = values.iter().flat_map(|value| preferences(value));
-        match preferences.any(is_respond_async) {
-            true => Self::AtOnce,
-            false => Self::AtTheEnd,
-        }
+        if preferences.any(is_respond_async) { Self::Immediately } else { Self::WhenDone }
     }
 }
 
-/// What stands between the commas that are in no quotes.
+/// Splits at commas outside of quotes.
 fn preferences(value: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |character| {
@@ -35,7 +32,7 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A value of no characters is as good as none (RFC 7240, section 2), and parameters say nothing.
+/// An empty value counts as none (RFC 7240, section 2), and parameters are ignored.
 fn is_respond_async(preference: &str) -> bool {
     let preference = preference.split(';').next().unwrap_or_default();
     let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -49,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_found_among_others() {
+    fn respond_async_is_found_among_other_preferences() {
         for values in [
             &["respond-async"][..],
             &["Respond-Async"],
@@ -60,12 +57,12 @@ mod tests {
             &["respond-async=\"\""],
             &["foo=\"a, \\\" b\", respond-async"],
         ] {
-            assert_eq!(Answered::of(values), Answered::AtOnce, "{values:?}");
+            assert_eq!(Respond::from_headers(values), Respond::Immediately, "{values:?}");
         }
     }
 
     #[test]
-    fn nothing_else_is_taken_for_it() {
+    fn other_preferences_do_not_mean_respond_async() {
         for values in [
             &[][..],
             &[""],
@@ -76,7 +73,7 @@ mod tests {
             &["foo; respond-async"],
             &["respond-async respond-async"],
         ] {
-            assert_eq!(Answered::of(values), Answered::AtTheEnd, "{values:?}");
+            assert_eq!(Respond::from_headers(values), Respond::WhenDone, "{values:?}");
         }
     }
 }

@@ -1,160 +1,131 @@
-//! What the bytes of a client mean as the head of a request (RFC 9112), and whether it is passed
-//! on.
+//! Request heads (RFC 9112): parses them, decides how the body is framed, and writes the head that is
+//! forwarded to the handler.
 //!
-//! Strict on purpose: what two parties could read in two ways is refused. What is passed on has no
-//! body and is of printable ASCII, and holds those headers alone that somebody behind asks for. A
-//! body is kept for a route that takes one, and for no other.
+//! Strict on purpose: a head that two parties could read in two ways is rejected. A forwarded head
+//! consists of printable ASCII and announces no body. A body is kept where the handler accepts one.
 
 use std::str;
 
-use httparse::{Header, Request, Status};
+use httparse::{Header, Status};
 
-use crate::http::request_id::RequestId;
-use crate::http::response::Answer;
-use crate::server::problem::{self, Kind, Problem};
-use crate::server::router::{self, Route};
+use super::policy::{ForwardedHeaders, HeadPolicy};
+use super::rejection::{Rejection, RejectionReason};
+use super::request_id::RequestId;
 
-/// The longest head.
+/// Bytes of a head.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
 
-/// The longest target, in bytes.
+/// Bytes of a target.
 const MAX_TARGET: usize = 8 << 10;
 
-/// The most headers.
 const MAX_HEADERS: usize = 64;
 
-/// The longest body that is read, to be thrown away.
-const MAX_BODY: u64 = 64 << 10;
+/// Header that carries the key of a request to the dispatcher. A client's own header of this name is
+/// not forwarded.
+pub(crate) const KEY_HEADER: &str = "X-Request-Key";
 
-/// The headers that anybody behind asks for.
-pub(crate) const PASSED_ON: [&str; 13] = [
-    "Authorization",
-    "Content-Digest",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-MD5",
-    "Content-Range",
-    "Content-Type",
-    "Idempotency-Key",
-    "Prefer",
-    "Repr-Digest",
-    "User-Agent",
-    "X-Goog-Hash",
-    "X-Request-Id",
+/// Bytes of a body that is read and discarded.
+const MAX_DISCARDED_BODY: u64 = 64 << 10;
+
+/// Headers that frame the body or belong to the connection. tiny_http would act on some of them.
+const NEVER_FORWARDED: [&str; 9] = [
+    KEY_HEADER,
+    "Connection",
+    "Content-Length",
+    "Expect",
+    "Keep-Alive",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
 ];
 
-/// A request that may be passed on.
+/// Head of a request that is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     /// Bytes of the head.
     pub(crate) length: usize,
-    pub(crate) body: BodyBehind,
-    pub(crate) afterwards: Afterwards,
-    pub(crate) answer: AnswerBody,
+    pub(crate) body: RequestBody,
+    pub(crate) connection: ConnectionOption,
+    pub(crate) method: MethodKind,
 }
 
-/// What is behind the head.
+/// Body behind a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyBehind {
-    /// So many bytes, often none, that nobody wants.
-    Ignored(u64),
-    /// What the route takes.
-    Taken(Framing, Continue),
+pub(crate) enum RequestBody {
+    /// This many bytes, often none, which are read and discarded.
+    Discard(u64),
+    /// A body that the handler reads.
+    Read(Framing, Expectation),
 }
 
-/// How the end of a body is found.
+/// Framing of a body (RFC 9112, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
-/// Whether a client waits for `100 Continue` before it sends a body.
+/// Expectation of a client before it sends a body (RFC 9110, section 10.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Continue {
-    Awaited,
-    NotAwaited,
+pub(crate) enum Expectation {
+    Continue,
+    None,
 }
 
-/// What becomes of the connection after the answer.
+/// Option of the connection after the response (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Afterwards {
-    Open,
-    Closed,
+pub(crate) enum ConnectionOption {
+    KeepAlive,
+    Close,
 }
 
-/// Whether the answer's body follows its head.
+/// Distinction between methods that the response depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerBody {
-    Follows,
-    /// As HEAD has it, whatever the length that the head states.
-    Missing,
+pub(crate) enum MethodKind {
+    /// The response has no body, whatever length it states.
+    Head,
+    Other,
 }
 
-/// Why a request is not passed on.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) kind: &'static Kind,
-    pub(crate) id: RequestId,
-    detail: String,
-    /// What would have been taken.
-    maximum: Option<u64>,
-}
-
-impl Refusal {
-    pub(crate) fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, id: RequestId::choose(None), detail: detail.into(), maximum: None }
-    }
-
-    pub(crate) fn into_answer(self) -> Answer {
-        let problem = Problem::new(self.kind, self.detail);
-        let problem = match self.maximum {
-            Some(maximum) => problem.with("maximum", maximum),
-            None => problem,
-        };
-        let answer = problem.into_answer(&self.id);
-        answer.with_header("X-Request-Id", self.id.as_str()).with_header("Connection", "close")
-    }
-
-    fn with_id_of(mut self, headers: &[Header<'_>]) -> Self {
-        let sent = values(headers, "X-Request-Id").next();
-        self.id = RequestId::choose(sent.and_then(|value| str::from_utf8(value).ok()));
-        self
-    }
-}
-
-/// Reads the head that `bytes` begin with; `None` if it is not all there. Appends to `passed_on`
-/// what is passed on of it, with the header line `introduction`, which ends with a line end.
+/// Reads the head that `bytes` begin with; `None` if it is incomplete. Appends the forwarded head to
+/// `forwarded`, without the empty line at its end.
 pub(crate) fn read(
     bytes: &[u8],
-    introduction: &str,
-    passed_on: &mut Vec<u8>,
-) -> Result<Option<Head>, Refusal> {
+    policy: &(impl HeadPolicy + ?Sized),
+    forwarded: &mut Vec<u8>,
+) -> Result<Option<RequestHead>, Rejection> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = Request::new(&mut headers);
+    let mut request = httparse::Request::new(&mut headers);
     let parsed = request.parse(bytes).map_err(malformed)?;
     let (method, target, version) = (request.method, request.path, request.version);
     let (Status::Complete(length), Some(method), Some(target), Some(version)) =
         (parsed, method, target, version)
     else {
-        return match bytes.len() < MAX_HEAD {
-            true => Ok(None),
-            false => Err(too_long(target)),
-        };
+        return if bytes.len() < MAX_HEAD { Ok(None) } else { Err(too_long(target)) };
     };
     let headers = &*request.headers;
     check_form(&bytes[..length], target)
         .and_then(|()| check_host(headers, version))
-        .and_then(|()| pass_on(method, target, introduction, headers, passed_on))
-        .and_then(|()| match takes_body(method, target) {
-            true => body_taken(headers, version),
-            false => body_length(headers, version).map(BodyBehind::Ignored),
+        .and_then(|()| forward(method, target, policy.forwarded_headers(), headers, forwarded))
+        .and_then(|()| {
+            if policy.accepts_body(method, target) {
+                body_to_read(headers, version)
+            } else {
+                body_to_discard(headers, version).map(RequestBody::Discard)
+            }
         })
         .map(|body| {
-            let answer = if method == "HEAD" { AnswerBody::Missing } else { AnswerBody::Follows };
-            Some(Head { length, body, afterwards: afterwards(headers, version), answer })
+            let connection = connection_option(headers, version);
+            let method = if method == "HEAD" { MethodKind::Head } else { MethodKind::Other };
+            Some(RequestHead { length, body, connection, method })
         })
-        .map_err(|refusal| refusal.with_id_of(headers))
+        .map_err(|rejection| with_id_of(headers, rejection))
+}
+
+fn with_id_of(headers: &[Header<'_>], rejection: Rejection) -> Rejection {
+    let sent = values(headers, "X-Request-Id").next().and_then(|value| str::from_utf8(value).ok());
+    Rejection { request_id: RequestId::from_header_or_new(sent), ..rejection }
 }
 
 fn values<'a>(headers: &'a [Header<'_>], name: &'static str) -> impl Iterator<Item = &'a [u8]> {
@@ -162,178 +133,183 @@ fn values<'a>(headers: &'a [Header<'_>], name: &'static str) -> impl Iterator<It
     named.map(|header| header.value)
 }
 
-fn malformed(error: httparse::Error) -> Refusal {
+fn malformed(error: httparse::Error) -> Rejection {
     match error {
-        httparse::Error::TooManyHeaders => Refusal::new(
-            &problem::HEAD_TOO_LARGE,
-            format!("A request may have up to {MAX_HEADERS} headers."),
+        httparse::Error::TooManyHeaders => Rejection::new(
+            RejectionReason::HeadTooLarge,
+            format!("Too many headers: a request may have up to {MAX_HEADERS}."),
         ),
-        httparse::Error::Version => {
-            Refusal::new(&problem::VERSION, "This server speaks HTTP/1.1, in clear text.")
-        }
-        error => Refusal::new(&problem::MALFORMED, format!("This is no HTTP/1.1: {error}.")),
+        httparse::Error::Version => Rejection::new(
+            RejectionReason::HttpVersion,
+            "Unsupported HTTP version: use HTTP/1.1 without TLS.",
+        ),
+        error => Rejection::new(
+            RejectionReason::MalformedRequest,
+            format!("Invalid HTTP/1.1 request: {error}."),
+        ),
     }
 }
 
-/// `target` is there if the request line has come to its end.
-fn too_long(target: Option<&str>) -> Refusal {
+/// `target` is there if the request line is complete.
+fn too_long(target: Option<&str>) -> Rejection {
     match target {
-        Some(_) => Refusal::new(
-            &problem::HEAD_TOO_LARGE,
-            format!("A request's head may have up to {MAX_HEAD} bytes."),
+        Some(_) => Rejection::new(
+            RejectionReason::HeadTooLarge,
+            format!("The request's head is too long: up to {MAX_HEAD} bytes are accepted."),
         ),
         None => target_too_long(),
     }
 }
 
-fn target_too_long() -> Refusal {
-    let detail = format!("A request's path and query may have up to {MAX_TARGET} bytes.");
-    Refusal::new(&problem::TARGET_TOO_LONG, detail)
+fn target_too_long() -> Rejection {
+    let detail = format!("The path and query are too long: up to {MAX_TARGET} bytes are accepted.");
+    Rejection::new(RejectionReason::TargetTooLong, detail)
 }
 
-fn check_form(head: &[u8], target: &str) -> Result<(), Refusal> {
+fn check_form(head: &[u8], target: &str) -> Result<(), Rejection> {
     if target.len() > MAX_TARGET {
         return Err(target_too_long());
     }
+    let malformed = |detail| Err(Rejection::new(RejectionReason::MalformedRequest, detail));
     if !target.is_ascii() {
-        let detail = "Path and query must be ASCII: write other characters as %XX (RFC 3986).";
-        return Err(Refusal::new(&problem::MALFORMED, detail));
+        return malformed(
+            "The path and query must be ASCII: encode other characters as %XX (RFC 3986).",
+        );
     }
-    // The parser takes a bare line feed for a line's end; others take it for a part of the line.
-    let bare = |pair: &[u8]| pair[0] != b'\r' && pair[1] == b'\n';
-    match head.windows(2).any(bare) {
-        true => Err(Refusal::new(&problem::MALFORMED, "Lines must end with CR LF.")),
-        false => Ok(()),
+    // The parser takes a bare line feed for the end of a line; others take it for part of the line.
+    let is_bare = |pair: &[u8]| pair[0] != b'\r' && pair[1] == b'\n';
+    if head.windows(2).any(is_bare) {
+        return malformed("Lines of the request's head must end with CR LF.");
     }
+    Ok(())
 }
 
-/// RFC 9112, 3.2.
-fn check_host(headers: &[Header<'_>], version: u8) -> Result<(), Refusal> {
+/// RFC 9112, section 3.2.
+fn check_host(headers: &[Header<'_>], version: u8) -> Result<(), Rejection> {
     match (values(headers, "Host").count(), version) {
         (1, _) | (0, 0) => Ok(()),
-        _ => Err(Refusal::new(&problem::MALFORMED, "A request must have one Host header.")),
+        _ => Err(Rejection::new(
+            RejectionReason::MalformedRequest,
+            "A request must have exactly one Host header.",
+        )),
     }
 }
 
-/// How the end of the body is found; `None` if there is no body.
-fn framing(headers: &[Header<'_>], version: u8) -> Result<Option<Framing>, Refusal> {
+/// Returns the framing of the body; `None` if there is no body.
+fn framing(headers: &[Header<'_>], version: u8) -> Result<Option<Framing>, Rejection> {
     let mut lengths = values(headers, "Content-Length");
     let mut codings = values(headers, "Transfer-Encoding");
     match (lengths.next(), lengths.next(), codings.next(), codings.next()) {
         (None, _, None, _) => Ok(None),
-        (Some(length), None, None, _) => Ok(Some(Framing::Length(number(length)?))),
-        (None, _, Some(coding), None) if version == 1 => coded(coding).map(Some),
-        // Where a body ends on which two parties disagree, the next request can be forged
-        // (RFC 9112, 11.2).
+        (Some(length), None, None, _) => Ok(Some(Framing::Length(content_length(length)?))),
+        (None, _, Some(coding), None) if version == 1 => transfer_coding(coding).map(Some),
+        // If two parties disagree about the end of a body, a request can be smuggled behind it
+        // (RFC 9112, section 11.2).
         _ => Err(ambiguous()),
     }
 }
 
-fn number(value: &[u8]) -> Result<u64, Refusal> {
-    let digits = str::from_utf8(value).ok().filter(|text| is_number(text)).ok_or_else(ambiguous)?;
+fn content_length(value: &[u8]) -> Result<u64, Rejection> {
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let digits = str::from_utf8(value).ok().filter(is_number).ok_or_else(ambiguous)?;
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-fn takes_body(method: &str, target: &str) -> bool {
-    Route::at(router::split(target).0).is_some_and(|route| route.takes_body(method))
+fn transfer_coding(coding: &[u8]) -> Result<Framing, Rejection> {
+    if coding.eq_ignore_ascii_case(b"chunked") {
+        return Ok(Framing::Chunked);
+    }
+    let detail = "Only the transfer coding \"chunked\" is supported.";
+    Err(Rejection::new(RejectionReason::TransferCoding, detail))
 }
 
-/// A body that the route takes, if it is there.
-fn body_taken(headers: &[Header<'_>], version: u8) -> Result<BodyBehind, Refusal> {
-    let awaits = awaits_continue(headers, version)?;
+fn ambiguous() -> Rejection {
+    let detail = "Content-Length must be one whole number, without Transfer-Encoding beside it.";
+    Rejection::new(RejectionReason::AmbiguousBody, detail)
+}
+
+/// Returns the body that the handler reads, if there is one.
+fn body_to_read(headers: &[Header<'_>], version: u8) -> Result<RequestBody, Rejection> {
+    let expectation = expectation(headers, version)?;
     let framing = framing(headers, version)?;
-    Ok(framing.map_or(BodyBehind::Ignored(0), |framing| BodyBehind::Taken(framing, awaits)))
+    Ok(framing.map_or(RequestBody::Discard(0), |framing| RequestBody::Read(framing, expectation)))
 }
 
-/// RFC 9110, 10.1.1.
-fn awaits_continue(headers: &[Header<'_>], version: u8) -> Result<Continue, Refusal> {
-    let mut awaits = Continue::NotAwaited;
+/// RFC 9110, section 10.1.1.
+fn expectation(headers: &[Header<'_>], version: u8) -> Result<Expectation, Rejection> {
+    let mut expectation = Expectation::None;
     for value in values(headers, "Expect") {
-        match value.eq_ignore_ascii_case(b"100-continue") {
-            true if version == 1 => awaits = Continue::Awaited,
-            true => {}
-            false => {
-                let detail = "Of all that may be expected, 100-continue alone is known here.";
-                return Err(Refusal::new(&problem::EXPECTATION_FAILED, detail));
-            }
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            let detail = "Unsupported Expect value: only 100-continue is supported.";
+            return Err(Rejection::new(RejectionReason::ExpectationFailed, detail));
+        }
+        if version == 1 {
+            expectation = Expectation::Continue;
         }
     }
-    Ok(awaits)
+    Ok(expectation)
 }
 
-/// How many bytes of body are to be thrown away, if it is a body that may be.
-fn body_length(headers: &[Header<'_>], version: u8) -> Result<u64, Refusal> {
+/// Returns how many bytes of body are discarded, if the body may be.
+fn body_to_discard(headers: &[Header<'_>], version: u8) -> Result<u64, Rejection> {
     let expects = values(headers, "Expect").next().is_some();
     match framing(headers, version)? {
         None | Some(Framing::Length(0)) => Ok(0),
-        Some(Framing::Chunked) => Err(Refusal::new(
-            &problem::CHUNKED_BODY,
-            "This request has no body: send it without one, and without Transfer-Encoding.",
+        Some(Framing::Chunked) => Err(Rejection::new(
+            RejectionReason::ChunkedBody,
+            "This request takes no body: send it without a body and without Transfer-Encoding.",
         )),
-        Some(Framing::Length(length)) if length > MAX_BODY => Err(body_too_large()),
-        Some(Framing::Length(_)) if expects => Err(Refusal::new(
-            &problem::EXPECTATION_FAILED,
-            "This request has no body: send it without one, and without Expect.",
+        Some(Framing::Length(length)) if length > MAX_DISCARDED_BODY => {
+            let detail = format!(
+                "This request takes no body; a body of up to {MAX_DISCARDED_BODY} bytes is ignored."
+            );
+            let rejection = Rejection::new(RejectionReason::BodyTooLarge, detail);
+            Err(rejection.with_maximum(MAX_DISCARDED_BODY))
+        }
+        Some(Framing::Length(_)) if expects => Err(Rejection::new(
+            RejectionReason::ExpectationFailed,
+            "This request takes no body: send it without a body and without Expect.",
         )),
         Some(Framing::Length(length)) => Ok(length),
     }
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn ambiguous() -> Refusal {
-    Refusal::new(
-        &problem::AMBIGUOUS_BODY,
-        "Content-Length must be one whole number, and not come with Transfer-Encoding.",
-    )
-}
-
-fn body_too_large() -> Refusal {
-    let detail = format!("This request has no body; one of up to {MAX_BODY} bytes is ignored.");
-    Refusal { maximum: Some(MAX_BODY), ..Refusal::new(&problem::BODY_TOO_LARGE, detail) }
-}
-
-fn coded(coding: &[u8]) -> Result<Framing, Refusal> {
-    match coding.eq_ignore_ascii_case(b"chunked") {
-        true => Ok(Framing::Chunked),
-        false => {
-            let detail = "No transfer coding but chunked is known here.";
-            Err(Refusal::new(&problem::TRANSFER_CODING, detail))
-        }
-    }
-}
-
-fn pass_on(
+fn forward(
     method: &str,
     target: &str,
-    introduction: &str,
+    forwarded: ForwardedHeaders,
     headers: &[Header<'_>],
     to: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    for part in [method, " ", target, " HTTP/1.1\r\n", introduction] {
+) -> Result<(), Rejection> {
+    for part in [method, " ", target, " HTTP/1.1\r\n"] {
         to.extend_from_slice(part.as_bytes());
     }
     for header in headers {
-        let known = PASSED_ON.iter().find(|name| name.eq_ignore_ascii_case(header.name));
-        let Some(name) = known else { continue };
+        let Some(name) = forwarded_name(forwarded, header.name) else { continue };
         if !header.value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-            let detail = format!("{name} must be of printable ASCII characters.");
-            return Err(Refusal::new(&problem::MALFORMED, detail));
+            let detail = format!("The header {name} must consist of printable ASCII characters.");
+            return Err(Rejection::new(RejectionReason::MalformedRequest, detail));
         }
         for part in [name.as_bytes(), b": ", header.value, b"\r\n"] {
             to.extend_from_slice(part);
         }
     }
-    to.extend_from_slice(b"\r\n");
     Ok(())
 }
 
-fn afterwards(headers: &[Header<'_>], version: u8) -> Afterwards {
+/// Returns the name under which a header is forwarded; `None` if it is not.
+fn forwarded_name(forwarded: ForwardedHeaders, name: &str) -> Option<&str> {
+    let is_name = |known: &&&'static str| known.eq_ignore_ascii_case(name);
+    match forwarded {
+        ForwardedHeaders::Only(names) => names.iter().find(is_name).copied(),
+        ForwardedHeaders::All => NEVER_FORWARDED.iter().find(is_name).is_none().then_some(name),
+    }
+}
+
+fn connection_option(headers: &[Header<'_>], version: u8) -> ConnectionOption {
     let mut options = values(headers, "Connection").flat_map(|value| value.split(|&b| b == b','));
     let close = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
-    if close || version == 0 { Afterwards::Closed } else { Afterwards::Open }
+    if close || version == 0 { ConnectionOption::Close } else { ConnectionOption::KeepAlive }
 }
 
 #[cfg(test)]
@@ -342,50 +318,66 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a head, and what is passed on of it.
-    fn head(text: &str) -> Result<(Head, String), &'static str> {
-        let mut passed_on = Vec::new();
-        match read(text.as_bytes(), "Gate: x\r\n", &mut passed_on) {
-            Ok(Some(head)) => Ok((head, String::from_utf8(passed_on).unwrap())),
-            Ok(None) => Err("incomplete"),
-            Err(refusal) => Err(refusal.kind.slug()),
+    struct Policy;
+
+    impl HeadPolicy for Policy {
+        fn accepts_body(&self, method: &str, target: &str) -> bool {
+            method == "PUT" && target.starts_with("/upload")
+        }
+
+        fn forwarded_headers(&self) -> ForwardedHeaders {
+            ForwardedHeaders::Only(&["User-Agent", "X-Request-Id"])
         }
     }
 
-    fn with_lines(lines: &str) -> Result<(Head, String), &'static str> {
+    /// Returns the head and what is forwarded of it, or the reason of the rejection, which is `None`
+    /// for an incomplete head.
+    fn head(text: &str) -> Result<(RequestHead, String), Option<RejectionReason>> {
+        let mut forwarded = Vec::new();
+        match read(text.as_bytes(), &Policy, &mut forwarded) {
+            Ok(Some(head)) => Ok((head, String::from_utf8(forwarded).unwrap())),
+            Ok(None) => Err(None),
+            Err(rejection) => Err(Some(rejection.reason)),
+        }
+    }
+
+    fn with_lines(lines: &str) -> Result<(RequestHead, String), Option<RejectionReason>> {
         head(&format!("POST /a?b HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n"))
     }
 
     #[test]
-    fn a_plain_request_is_passed_on_without_what_nobody_asks_for() {
+    fn plain_request_is_forwarded_with_the_selected_headers() {
         let text = "GET /a?b HTTP/1.1\r\nHost: h\r\nACCEPT: */*\r\nuser-agent: me\r\n\
-            Gate: forged\r\nConnection: keep-alive\r\nUpgrade: h2c\r\nX-Request-ID: 7\r\n\r\n";
-        let (head, passed_on) = head(&format!("{text}GET")).unwrap();
+            X-Request-Key: forged\r\nConnection: keep-alive\r\nUpgrade: h2c\r\nX-Request-ID: 7\r\n\r\n";
+        let (head, forwarded) = head(&format!("{text}GET")).unwrap();
         assert_eq!(
-            (head.length, head.body, head.afterwards, head.answer),
-            (text.len(), BodyBehind::Ignored(0), Afterwards::Open, AnswerBody::Follows)
+            (head.length, head.body, head.connection, head.method),
+            (text.len(), RequestBody::Discard(0), ConnectionOption::KeepAlive, MethodKind::Other)
         );
-        assert_eq!(
-            passed_on,
-            "GET /a?b HTTP/1.1\r\nGate: x\r\nUser-Agent: me\r\nX-Request-Id: 7\r\n\r\n"
-        );
+        assert_eq!(forwarded, "GET /a?b HTTP/1.1\r\nUser-Agent: me\r\nX-Request-Id: 7\r\n");
     }
 
     #[test]
-    fn the_end_of_the_connection_is_asked_for_or_implied() {
-        for (text, afterwards) in [
-            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", Afterwards::Closed),
-            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: te , close\r\n\r\n", Afterwards::Closed),
-            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: disclose\r\n\r\n", Afterwards::Open),
-            ("GET / HTTP/1.0\r\n\r\n", Afterwards::Closed),
-            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", Afterwards::Closed),
+    fn connection_is_closed_on_request_and_after_http_1_0() {
+        for (text, option) in [
+            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", ConnectionOption::Close),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: te , close\r\n\r\n",
+                ConnectionOption::Close,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: disclose\r\n\r\n",
+                ConnectionOption::KeepAlive,
+            ),
+            ("GET / HTTP/1.0\r\n\r\n", ConnectionOption::Close),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", ConnectionOption::Close),
         ] {
-            assert_eq!(head(text).unwrap().0.afterwards, afterwards, "{text}");
+            assert_eq!(head(text).unwrap().0.connection, option, "{text}");
         }
     }
 
     #[test]
-    fn a_short_body_is_announced_to_be_thrown_away() {
+    fn short_body_is_discarded() {
         for (lines, body) in [
             ("A: b", 0),
             ("Content-Length: 0", 0),
@@ -394,146 +386,180 @@ mod tests {
             ("Expect: 100-continue", 0),
         ] {
             let is = with_lines(lines).unwrap().0.body;
-            assert_eq!(is, BodyBehind::Ignored(body), "{lines}");
+            assert_eq!(is, RequestBody::Discard(body), "{lines}");
         }
     }
 
     #[test]
-    fn a_body_is_kept_for_the_route_that_takes_one() {
-        use Continue::{Awaited, NotAwaited};
+    fn body_is_read_where_the_handler_accepts_one() {
+        use Expectation::{Continue, None as NotExpected};
         let upload = |lines: &str| {
-            let text = format!("PUT /api/upload?name=a HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n");
+            let text = format!("PUT /upload?name=a HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n");
             head(&text).map(|(head, _)| head.body)
         };
         for (lines, body) in [
-            ("A: b", BodyBehind::Ignored(0)),
-            ("Content-Length: 0", BodyBehind::Taken(Framing::Length(0), NotAwaited)),
+            ("A: b", RequestBody::Discard(0)),
+            ("Content-Length: 0", RequestBody::Read(Framing::Length(0), NotExpected)),
             (
                 "Content-Length: 30000000000",
-                BodyBehind::Taken(Framing::Length(30_000_000_000), NotAwaited),
+                RequestBody::Read(Framing::Length(30_000_000_000), NotExpected),
             ),
             (
                 "Content-Length: 5\r\nExpect: 100-Continue",
-                BodyBehind::Taken(Framing::Length(5), Awaited),
+                RequestBody::Read(Framing::Length(5), Continue),
             ),
-            ("Transfer-Encoding: Chunked", BodyBehind::Taken(Framing::Chunked, NotAwaited)),
+            ("Transfer-Encoding: Chunked", RequestBody::Read(Framing::Chunked, NotExpected)),
             (
                 "Expect: 100-continue\r\nTransfer-Encoding: chunked",
-                BodyBehind::Taken(Framing::Chunked, Awaited),
+                RequestBody::Read(Framing::Chunked, Continue),
             ),
         ] {
             assert_eq!(upload(lines), Ok(body), "{lines}");
         }
-        for (lines, kind) in [
-            ("Content-Length: 5\r\nTransfer-Encoding: chunked", "ambiguous-body"),
-            ("Content-Length: 5\r\nContent-Length: 5", "ambiguous-body"),
-            ("Content-Length: -5", "ambiguous-body"),
-            ("Transfer-Encoding: gzip, chunked", "transfer-coding"),
-            ("Content-Length: 5\r\nExpect: the worst", "expectation-failed"),
-            ("Content-Length: 5\r\nExpect: 100-continue\r\nExpect: more", "expectation-failed"),
+        for (lines, reason) in [
+            (
+                "Content-Length: 5\r\nTransfer-Encoding: chunked",
+                Some(RejectionReason::AmbiguousBody),
+            ),
+            ("Content-Length: 5\r\nContent-Length: 5", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: -5", Some(RejectionReason::AmbiguousBody)),
+            ("Transfer-Encoding: gzip, chunked", Some(RejectionReason::TransferCoding)),
+            ("Content-Length: 5\r\nExpect: the worst", Some(RejectionReason::ExpectationFailed)),
+            (
+                "Content-Length: 5\r\nExpect: 100-continue\r\nExpect: more",
+                Some(RejectionReason::ExpectationFailed),
+            ),
         ] {
-            assert_eq!(upload(lines), Err(kind), "{lines}");
+            assert_eq!(upload(lines), Err(reason), "{lines}");
         }
-        let old = "POST /api/upload HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
-        let body = BodyBehind::Taken(Framing::Length(5), NotAwaited);
+        let old = "PUT /upload HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+        let body = RequestBody::Read(Framing::Length(5), NotExpected);
         assert_eq!(head(old).unwrap().0.body, body, "HTTP/1.0 knows no 100");
-        for text in
-            ["GET /api/upload", "DELETE /api/upload", "POST /api/uploads", "POST /API/upload"]
-        {
+        for text in ["GET /upload", "PUT /other"] {
             let text = format!("{text} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
-            assert_eq!(head(&text).unwrap_err(), "chunked-body", "{text}");
+            assert_eq!(head(&text).unwrap_err(), Some(RejectionReason::ChunkedBody), "{text}");
         }
     }
 
     #[test]
-    fn any_other_body_is_refused() {
-        for (lines, kind) in [
-            ("Content-Length: 65537", "body-too-large"),
-            ("Content-Length: 30000000000", "body-too-large"),
-            ("Content-Length: 140737488355328", "body-too-large"),
-            ("Content-Length: 9223372036854775807", "body-too-large"),
-            ("Content-Length: 18446744073709551616", "body-too-large"),
-            ("Content-Length: 1\r\nExpect: 100-continue", "expectation-failed"),
-            ("Content-Length: 1\r\nExpect: the worst", "expectation-failed"),
-            ("Transfer-Encoding: Chunked", "chunked-body"),
-            ("Transfer-Encoding: gzip", "transfer-coding"),
-            ("Transfer-Encoding: gzip, chunked", "transfer-coding"),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "ambiguous-body"),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 5", "ambiguous-body"),
-            ("Content-Length: 5\r\nContent-Length: 5000", "ambiguous-body"),
-            ("Content-Length: 5\r\nContent-Length: 5", "ambiguous-body"),
-            ("Content-Length: 5, 5", "ambiguous-body"),
-            ("Content-Length: +5", "ambiguous-body"),
-            ("Content-Length: -1", "ambiguous-body"),
-            ("Content-Length: abc", "ambiguous-body"),
-            ("Content-Length: 0x10", "ambiguous-body"),
-            ("Content-Length:", "ambiguous-body"),
+    fn long_or_ambiguous_body_is_rejected_where_none_is_read() {
+        for (lines, reason) in [
+            ("Content-Length: 65537", Some(RejectionReason::BodyTooLarge)),
+            ("Content-Length: 30000000000", Some(RejectionReason::BodyTooLarge)),
+            ("Content-Length: 140737488355328", Some(RejectionReason::BodyTooLarge)),
+            ("Content-Length: 9223372036854775807", Some(RejectionReason::BodyTooLarge)),
+            ("Content-Length: 18446744073709551616", Some(RejectionReason::BodyTooLarge)),
+            ("Content-Length: 1\r\nExpect: 100-continue", Some(RejectionReason::ExpectationFailed)),
+            ("Content-Length: 1\r\nExpect: the worst", Some(RejectionReason::ExpectationFailed)),
+            ("Transfer-Encoding: Chunked", Some(RejectionReason::ChunkedBody)),
+            ("Transfer-Encoding: gzip", Some(RejectionReason::TransferCoding)),
+            ("Transfer-Encoding: gzip, chunked", Some(RejectionReason::TransferCoding)),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+                Some(RejectionReason::AmbiguousBody),
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 5",
+                Some(RejectionReason::AmbiguousBody),
+            ),
+            ("Content-Length: 5\r\nContent-Length: 5000", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: 5\r\nContent-Length: 5", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: 5, 5", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: +5", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: -1", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: abc", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length: 0x10", Some(RejectionReason::AmbiguousBody)),
+            ("Content-Length:", Some(RejectionReason::AmbiguousBody)),
         ] {
-            assert_eq!(with_lines(lines).map(|(head, _)| head), Err(kind), "{lines}");
+            assert_eq!(with_lines(lines).map(|(head, _)| head), Err(reason), "{lines}");
         }
         let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(head(old).unwrap_err(), "ambiguous-body");
+        assert_eq!(head(old).unwrap_err(), Some(RejectionReason::AmbiguousBody));
     }
 
     #[test]
-    fn what_is_no_clean_request_is_refused() {
+    fn malformed_head_is_rejected() {
         let long = |length| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(length));
         let headers =
             |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count));
-        for (text, kind) in [
-            ("GET /\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/0.9\r\n\r\n", "http-version"),
-            ("GET / HTTP/2.0\r\n\r\n", "http-version"),
-            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http-version"),
-            ("\u{16}\u{3}\u{1}\u{2}\0\u{1}", "malformed-request"),
-            ("GET / HTTP/1.1\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\nHost: h\n\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n", "malformed-request"),
-            ("GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: ä\r\n\r\n", "malformed-request"),
-            ("GET /ä HTTP/1.1\r\nHost: h\r\n\r\n", "malformed-request"),
-            ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", "malformed-request"),
-            ("G(T / HTTP/1.1\r\nHost: h\r\n\r\n", "malformed-request"),
-            (&long(MAX_TARGET), "target-too-long"),
-            (&long(MAX_HEAD), "target-too-long"),
-            (&headers(MAX_HEADERS), "head-too-large"),
-            (&headers(10_000), "head-too-large"),
-            (&format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEAD)), "head-too-large"),
+        for (text, reason) in [
+            ("GET /\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            ("GET / HTTP/0.9\r\n\r\n", Some(RejectionReason::HttpVersion)),
+            ("GET / HTTP/2.0\r\n\r\n", Some(RejectionReason::HttpVersion)),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(RejectionReason::HttpVersion)),
+            ("\u{16}\u{3}\u{1}\u{2}\0\u{1}", Some(RejectionReason::MalformedRequest)),
+            ("GET / HTTP/1.1\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                Some(RejectionReason::MalformedRequest),
+            ),
+            ("GET / HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            ("GET / HTTP/1.1\nHost: h\n\n", Some(RejectionReason::MalformedRequest)),
+            ("GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n",
+                Some(RejectionReason::MalformedRequest),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nA: b\rc\r\n\r\n",
+                Some(RejectionReason::MalformedRequest),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: ä\r\n\r\n",
+                Some(RejectionReason::MalformedRequest),
+            ),
+            ("GET /ä HTTP/1.1\r\nHost: h\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            ("G(T / HTTP/1.1\r\nHost: h\r\n\r\n", Some(RejectionReason::MalformedRequest)),
+            (&long(MAX_TARGET), Some(RejectionReason::TargetTooLong)),
+            (&long(MAX_HEAD), Some(RejectionReason::TargetTooLong)),
+            (&headers(MAX_HEADERS), Some(RejectionReason::HeadTooLarge)),
+            (&headers(10_000), Some(RejectionReason::HeadTooLarge)),
+            (
+                &format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEAD)),
+                Some(RejectionReason::HeadTooLarge),
+            ),
         ] {
-            assert_eq!(head(text).map(|(head, _)| head), Err(kind), "{text:.80}");
+            assert_eq!(head(text).map(|(head, _)| head), Err(reason), "{text:.80}");
         }
         assert!(head(&long(MAX_TARGET - 1)).is_ok());
         assert!(head(&headers(MAX_HEADERS - 1)).is_ok());
     }
 
+    #[test]
+    fn all_headers_are_forwarded_but_those_of_the_connection() {
+        let all = ForwardedHeaders::All;
+        assert_eq!(forwarded_name(all, "x-goog-meta-a"), Some("x-goog-meta-a"));
+        for name in ["content-length", "EXPECT", "x-request-key", "transfer-encoding", "upgrade"] {
+            assert_eq!(forwarded_name(all, name), None, "{name}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn whatever_is_passed_on_is_one_clean_head(
+        fn forwarded_head_is_well_formed_whatever_was_received(
             method in "[A-Z]{1,5}|\\PC{0,4}",
             target in "/[a-z?%=&]{0,9}|[ -~]{0,9}|\\PC{0,9}",
             version in "HTTP/1\\.[01]|HTTP/[0-9]\\.[0-9]|\\PC{0,5}",
             lines in prop::collection::vec("(Host|User-Agent|X-Request-Id|Content-Length|[!-~]{0,9}): ?[ -~]{0,9}(\r\n|\n|\r)?|\\PC{0,9}", 0..5),
         ) {
             let text = format!("{method} {target} {version}\r\nHost: h\r\n{}\r\n\r\n", lines.join("\r\n"));
-            if let Ok((_, passed_on)) = head(&text) {
-                let lines: Vec<&str> = passed_on.split("\r\n").collect();
-                prop_assert!(passed_on.bytes().all(|b| matches!(b, b'\r' | b'\n' | b' '..=b'~')));
+            if let Ok((_, forwarded)) = head(&text) {
+                let lines: Vec<&str> = forwarded.split("\r\n").collect();
+                prop_assert!(forwarded.bytes().all(|b| matches!(b, b'\r' | b'\n' | b' '..=b'~')));
                 prop_assert_eq!(lines[0].split(' ').count(), 3);
-                prop_assert!(lines.ends_with(&["", ""]));
-                prop_assert!(lines[1..lines.len() - 2].iter().all(|line| line.contains(": ")));
-                prop_assert!(!passed_on.replace("\r\n", "").contains(['\r', '\n']));
+                prop_assert!(lines.ends_with(&[""]));
+                prop_assert!(lines[1..lines.len() - 1].iter().all(|line| line.contains(": ")));
+                prop_assert!(!forwarded.replace("\r\n", "").contains(['\r', '\n']));
             }
         }
 
         #[test]
-        fn a_head_is_read_alike_however_little_of_what_follows_is_there(rest in "\\PC{0,40}") {
+        fn head_is_read_alike_whatever_follows_it(rest in "\\PC{0,40}") {
             let text = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
             prop_assert_eq!(head(&format!("{text}{rest}")), head(text));
             let parts = (1..text.len()).map(|length| head(&text[..length]));
-            prop_assert!(parts.into_iter().all(|part| part == Err("incomplete")));
+            prop_assert!(parts.into_iter().all(|part| part == Err(None)));
         }
     }
 }

@@ -1,44 +1,46 @@
-//! Whether work is taken in, and how much of it is under way: what a drain waits for.
+//! Admission of uploads, and the count of those that a drain waits for.
 //!
-//! State and count are one value under one lock, so that no upload can slip in between "no more"
-//! and "all done".
+//! Phase and count are one value under one lock, so that no upload can be admitted between the end
+//! of admission and the end of the drain.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-/// Shared by the threads that take work in, those that do it, and the one that drains.
+use crate::sync::{CondvarExt, LockExt};
+
+/// Shared by the threads that admit uploads, those that run them, and the one that drains.
 #[derive(Debug, Default)]
-pub(crate) struct Intake {
-    state: Mutex<State>,
+pub(crate) struct AdmissionControl {
+    state: Mutex<AdmissionState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AdmissionState {
     phase: Phase,
-    under_way: usize,
+    admitted: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    /// Uploads are taken in.
+    /// Uploads are admitted.
     #[default]
-    Open,
-    /// No more are taken in; what waits is still begun.
+    Accepting,
+    /// No more are admitted; queued ones are still started.
     Draining,
-    /// Nothing that waits is begun any more.
-    Ending,
-    /// What is under way is interrupted.
-    Over,
+    /// Queued uploads are no longer started.
+    Rejecting,
+    /// Running uploads are cancelled.
+    Cancelling,
 }
 
-impl Intake {
-    /// Takes one upload in; `None` while draining.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Admission> {
+impl AdmissionControl {
+    /// Admits one upload; `None` while draining.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<UploadPermit> {
         let mut state = self.lock();
-        (state.phase == Phase::Open).then(|| {
-            state.under_way += 1;
-            Admission(Arc::clone(self))
+        (state.phase == Phase::Accepting).then(|| {
+            state.admitted += 1;
+            UploadPermit(Arc::clone(self))
         })
     }
 
@@ -46,53 +48,52 @@ impl Intake {
         self.lock().phase >= Phase::Draining
     }
 
-    /// Whether an upload that waits may still be begun.
-    pub(crate) fn may_begin(&self) -> bool {
-        self.lock().phase < Phase::Ending
+    /// Returns whether a queued upload may still be started.
+    pub(crate) fn may_start(&self) -> bool {
+        self.lock().phase < Phase::Rejecting
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn drain(&self) {
         self.lock().phase = Phase::Draining;
     }
 
-    pub(crate) fn begin_no_more(&self) {
-        self.lock().phase = Phase::Ending;
+    pub(crate) fn stop_starting(&self) {
+        self.lock().phase = Phase::Rejecting;
     }
 
-    pub(crate) fn interrupt(&self) {
-        self.lock().phase = Phase::Over;
+    pub(crate) fn cancel(&self) {
+        self.lock().phase = Phase::Cancelling;
     }
 
-    /// Whether what is under way should end: nobody waits for it much longer.
-    pub(crate) fn is_over(&self) -> bool {
-        self.lock().phase == Phase::Over
+    /// Returns whether running uploads are cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.lock().phase == Phase::Cancelling
     }
 
-    /// Waits until nothing is under way, at most until `deadline`; how much still is.
+    /// Waits until all admitted uploads have ended, at most until `deadline`. Returns how many have not.
     pub(crate) fn wait_until_idle(&self, deadline: Instant) -> usize {
         let mut state = self.lock();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.under_way == 0 || left.is_zero() {
-                return state.under_way;
+            if state.admitted == 0 || left.is_zero() {
+                return state.admitted;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait_timeout_ignoring_poison(state, left);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, AdmissionState> {
+        self.state.lock_ignoring_poison()
     }
 }
 
-/// An upload that was taken in; dropped when its client has been answered.
+/// Permit of one admitted upload. Dropped when its client has its response.
 #[derive(Debug)]
-pub(crate) struct Admission(Arc<Intake>);
+pub(crate) struct UploadPermit(Arc<AdmissionControl>);
 
-impl Drop for Admission {
+impl Drop for UploadPermit {
     fn drop(&mut self) {
-        self.0.lock().under_way -= 1;
+        self.0.lock().admitted -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -103,26 +104,26 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn takes_nothing_in_once_it_is_closed() {
-        let intake = Arc::new(Intake::default());
-        let admission = intake.enter();
-        assert!(admission.is_some() && intake.may_begin());
-        intake.close();
-        assert!(intake.enter().is_none() && intake.is_draining() && intake.may_begin());
-        intake.begin_no_more();
-        assert!(!intake.may_begin());
+    fn draining_admits_no_upload() {
+        let admission = Arc::new(AdmissionControl::default());
+        let permit = admission.admit();
+        assert!(permit.is_some() && admission.may_start());
+        admission.drain();
+        assert!(admission.admit().is_none() && admission.is_draining() && admission.may_start());
+        admission.stop_starting();
+        assert!(!admission.may_start());
     }
 
     #[test]
-    fn is_idle_when_all_that_was_taken_in_is_done() {
-        let intake = Arc::new(Intake::default());
-        let admissions = [intake.enter(), intake.enter()];
-        assert_eq!(intake.wait_until_idle(Instant::now()), 2);
+    fn drain_ends_when_all_permits_are_dropped() {
+        let admission = Arc::new(AdmissionControl::default());
+        let permits = [admission.admit(), admission.admit()];
+        assert_eq!(admission.wait_until_idle(Instant::now()), 2);
         let waiting = std::thread::spawn({
-            let intake = Arc::clone(&intake);
-            move || intake.wait_until_idle(Instant::now() + Duration::from_secs(60))
+            let admission = Arc::clone(&admission);
+            move || admission.wait_until_idle(Instant::now() + Duration::from_secs(60))
         });
-        drop(admissions);
+        drop(permits);
         assert_eq!(waiting.join().unwrap(), 0);
     }
 }

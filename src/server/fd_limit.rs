@@ -1,72 +1,60 @@
-//! How many descriptors the process may have, and how many connections that allows.
+//! Limit of descriptors of the process, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::http::dispatch;
-use crate::server::Config;
+use super::config::Config;
+use crate::http::acceptor::MAX_LINGERING;
+use crate::http::dispatch::Dispatcher;
 
-/// tiny_http holds two descriptors of a stream, and the relay one.
-const PER_STREAM: usize = 3;
+/// Descriptors of a thread that talks to Cloud Storage: a connection, one that replaces it, and those
+/// for resolving its name.
+const PER_STORAGE_THREAD: usize = 4;
 
-/// A connection to Cloud Storage, one to replace it, and what resolving its name takes: for each
-/// thread that talks to it.
-const PER_WORKER: usize = 4;
-
-/// Standard streams, listening sockets, signals, credentials, and some to spare.
+/// Standard streams, listeners, signals, credentials, and some to spare.
 const OTHERS: usize = 40;
 
-/// How few connections a server is worth starting for.
-const FEWEST: usize = 8;
+/// Connections that a server has at least, whatever the limit.
+const MIN_CONNECTIONS: usize = 8;
 
-/// Raises the soft limit of descriptors to the hard one. How many connections there may be: as many
-/// as are configured, or as fit.
-pub(crate) fn connections(config: &Config) -> usize {
-    let wanted = config.max_connections.get();
-    let uploads = config.workers.get().saturating_add(config.queue_depth);
-    let talkers = config.workers.get().saturating_add(config.openers);
-    let allowed = raise_descriptors();
-    let fitting = fitting(allowed, wanted, uploads, talkers);
-    if fitting < wanted {
+/// Raises the soft limit of descriptors to the hard limit. Returns how many connections may be open:
+/// the configured number, or as many as fit.
+pub(crate) fn max_connections(config: &Config) -> usize {
+    let configured = config.max_connections.get();
+    let storage_threads = config.workers.get().saturating_add(config.pool_threads);
+    let limit = raise_limit();
+    let fitting = fitting_connections(limit, configured, storage_threads);
+    if fitting < configured {
         log::warn!(
-            "{allowed} descriptors (ulimit -n) are too few for MAX_CONNECTIONS {wanted}, WORKERS and \
-             QUEUE_DEPTH: taking {fitting} connections at most; {} would do",
-            needed(wanted, uploads, talkers)
+            "fd limit {limit} (ulimit -n) is too low for MAX_CONNECTIONS {configured} and WORKERS: \
+             limiting connections to {fitting}; raise it to {}",
+            fds_needed(configured, storage_threads)
         );
     }
     fitting
 }
 
-fn raise_descriptors() -> usize {
+fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let allowed = match raised {
+    let limit = match raised {
         Ok(()) => maximum,
         Err(error) => {
-            log::warn!("the limit of descriptors (ulimit -n) cannot be raised: {error}");
+            log::warn!("cannot raise the fd limit (ulimit -n): {error}");
             current
         }
     };
-    allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX)
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-fn needed(connections: usize, uploads: usize, talkers: usize) -> usize {
-    let streams = dispatch::streams_for(uploads, connections);
-    let others = crate::http::acceptor::TURNED_AWAY + OTHERS;
+fn fds_needed(connections: usize, storage_threads: usize) -> usize {
     connections
-        .saturating_add(streams.saturating_mul(PER_STREAM))
-        .saturating_add(talkers.saturating_mul(PER_WORKER))
-        .saturating_add(others)
+        .saturating_add(storage_threads.saturating_mul(PER_STORAGE_THREAD))
+        .saturating_add(Dispatcher::DESCRIPTORS + MAX_LINGERING + OTHERS)
 }
 
-fn fitting(allowed: usize, wanted: usize, uploads: usize, talkers: usize) -> usize {
-    let fewest = FEWEST.min(wanted);
-    let mut fitting = wanted;
-    while fitting > fewest && needed(fitting, uploads, talkers) > allowed {
-        let beyond = needed(fitting, uploads, talkers) - allowed;
-        // Fewer connections may take fewer streams, too: so not all at once.
-        fitting = fitting.saturating_sub(beyond.div_ceil(1 + PER_STREAM)).max(fewest);
-    }
-    fitting
+fn fitting_connections(limit: usize, configured: usize, storage_threads: usize) -> usize {
+    let others = fds_needed(0, storage_threads);
+    limit.saturating_sub(others).clamp(MIN_CONNECTIONS.min(configured), configured)
 }
 
 #[cfg(test)]
@@ -74,23 +62,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_fit_into_2048_descriptors() {
-        assert!(needed(512, 160, 32) <= 2048, "{}", needed(512, 160, 32));
-        assert_eq!(fitting(2048, 512, 160, 32), 512);
+    fn default_settings_fit_into_1024_descriptors() {
+        assert!(fds_needed(512, 32) <= 1024, "{}", fds_needed(512, 32));
+        assert_eq!(fitting_connections(1024, 512, 32), 512);
     }
 
     #[test]
-    fn what_does_not_fit_is_lowered_until_it_does() {
-        for allowed in [128, 256, 512, 1024, 1200] {
-            let fitting = fitting(allowed, 512, 4, 2);
-            assert!(needed(fitting, 4, 2) <= allowed, "{allowed}: {fitting}");
-            assert!(fitting == 512 || needed(fitting + 4, 4, 2) > allowed, "{allowed}: {fitting}");
+    fn connections_are_limited_to_those_that_fit() {
+        for limit in [128, 256, 512] {
+            let fitting = fitting_connections(limit, 512, 2);
+            assert_eq!(fds_needed(fitting, 2), limit);
         }
     }
 
     #[test]
-    fn some_are_taken_in_any_case() {
-        assert_eq!(fitting(20, 512, 160, 32), FEWEST);
-        assert_eq!(fitting(20, 2, 160, 32), 2);
+    fn minimum_number_of_connections_is_kept() {
+        assert_eq!(fitting_connections(20, 512, 32), MIN_CONNECTIONS);
+        assert_eq!(fitting_connections(20, 2, 32), 2);
     }
 }

@@ -1,143 +1,107 @@
-//! Errors as the API tells them: RFC 9457, `application/problem+json`.
+//! Errors of the API: RFC 9457, `application/problem+json`.
 //!
-//! A problem's `type` is stable: clients may branch on it. Its `detail` is for a person.
+//! The `type` of a problem is stable: clients may branch on it. Its `detail` is for a person.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::http::rejection::{Rejection, RejectionReason};
 use crate::http::request_id::RequestId;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::redact::without_tokens;
 
-/// One kind of problem: the last part of its `type`, its title and its status.
+/// Problem type (RFC 9457, section 3.1.1).
 #[derive(Debug)]
-pub(crate) struct Kind(&'static str, &'static str, u16);
+pub(crate) struct ProblemType {
+    /// Last part of the type's URI.
+    pub(crate) slug: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) status: u16,
+}
 
-pub(crate) const BAD_PARAMETER: Kind = Kind("bad-parameter", "Bad query parameter", 400);
-pub(crate) const MALFORMED: Kind = Kind("malformed-request", "Malformed request", 400);
-pub(crate) const AMBIGUOUS_BODY: Kind = Kind("ambiguous-body", "Ambiguous request body", 400);
-pub(crate) const BAD_AUTHORIZATION: Kind = Kind("bad-authorization", "Bad Authorization", 400);
-pub(crate) const BAD_CONTENT_TYPE: Kind = Kind("bad-content-type", "Bad Content-Type", 400);
-pub(crate) const BAD_DISPOSITION: Kind =
-    Kind("bad-content-disposition", "Bad Content-Disposition", 400);
-pub(crate) const BAD_CHECKSUM: Kind = Kind("bad-checksum", "Bad checksum header", 400);
-pub(crate) const BAD_NAME: Kind = Kind("bad-name", "Not a name that an object can have", 400);
-pub(crate) const CONTENT_RANGE: Kind = Kind("content-range", "A part of a file", 400);
-pub(crate) const INCOMPLETE_BODY: Kind = Kind("incomplete-body", "Incomplete request body", 400);
-pub(crate) const MALFORMED_BODY: Kind = Kind("malformed-body", "Malformed request body", 400);
-pub(crate) const BAD_IDEMPOTENCY_KEY: Kind =
-    Kind("bad-idempotency-key", "Bad Idempotency-Key", 400);
-pub(crate) const UNAUTHORIZED: Kind = Kind("unauthorized", "A token is needed", 401);
-pub(crate) const FORBIDDEN: Kind = Kind("forbidden", "The token is not for this", 403);
-pub(crate) const NOT_FOUND: Kind = Kind("not-found", "No such path", 404);
-pub(crate) const UNKNOWN_UPLOAD: Kind = Kind("unknown-upload", "No such upload", 404);
-pub(crate) const METHOD_NOT_ALLOWED: Kind =
-    Kind("method-not-allowed", "Method not allowed on this path", 405);
-pub(crate) const REQUEST_TIMEOUT: Kind =
-    Kind("request-timeout", "The request took too long to come", 408);
-pub(crate) const OBJECT_EXISTS: Kind =
-    Kind("object-exists", "The bucket has an object of that name", 409);
-pub(crate) const LENGTH_REQUIRED: Kind = Kind("length-required", "No request body", 411);
-pub(crate) const CHUNKED_BODY: Kind = Kind("chunked-body", "Chunked request body", 411);
-pub(crate) const SIZE_TOO_LARGE: Kind = Kind("size-too-large", "Size too large", 413);
-pub(crate) const BODY_TOO_LARGE: Kind = Kind("body-too-large", "Request body too large", 413);
-pub(crate) const TARGET_TOO_LONG: Kind = Kind("target-too-long", "Path and query too long", 414);
-pub(crate) const CONTENT_CODING: Kind = Kind("content-coding", "Content coding not supported", 415);
-pub(crate) const EXPECTATION_FAILED: Kind = Kind("expectation-failed", "Expectation failed", 417);
-pub(crate) const CHECKSUM_MISMATCH: Kind =
-    Kind("checksum-mismatch", "The bytes do not have the stated checksum", 422);
-pub(crate) const IDEMPOTENCY_KEY_REUSED: Kind =
-    Kind("idempotency-key-reused", "The Idempotency-Key is that of another upload", 422);
-pub(crate) const HEAD_TOO_LARGE: Kind = Kind("head-too-large", "Request head too large", 431);
-pub(crate) const INTERNAL: Kind = Kind("internal", "Internal error", 500);
-pub(crate) const TRANSFER_CODING: Kind =
-    Kind("transfer-coding", "Transfer coding not implemented", 501);
-pub(crate) const STORAGE_REFUSED: Kind =
-    Kind("storage-refused", "Cloud Storage refused the upload", 502);
-pub(crate) const NAME_TAKEN: Kind = Kind("name-taken", "An object of that name exists", 502);
-pub(crate) const NO_CREDENTIALS: Kind = Kind("no-credentials", "No access to Cloud Storage", 502);
-pub(crate) const STORAGE_UNINTELLIGIBLE: Kind =
-    Kind("storage-unintelligible", "Cloud Storage's answer makes no sense", 502);
-pub(crate) const STORAGE_LOST: Kind =
-    Kind("storage-lost", "Cloud Storage lost a part of the upload", 502);
-pub(crate) const NOT_READY: Kind = Kind("not-ready", "Not ready for uploads", 503);
-pub(crate) const QUEUE_FULL: Kind = Kind("queue-full", "Too many uploads at once", 503);
-pub(crate) const DRAINING: Kind = Kind("draining", "The server is shutting down", 503);
-pub(crate) const TOO_MANY_CONNECTIONS: Kind =
-    Kind("too-many-connections", "Too many connections", 503);
-pub(crate) const INTERRUPTED: Kind = Kind("interrupted", "The upload was interrupted", 503);
-pub(crate) const STORAGE_TIMED_OUT: Kind =
-    Kind("storage-timed-out", "Cloud Storage did not finish in time", 504);
-pub(crate) const VERSION: Kind = Kind("http-version", "HTTP version not supported", 505);
+/// Declares the problem types, and the list of all of them for the API's description.
+macro_rules! problem_types {
+    ($($name:ident: $status:literal, $slug:literal, $title:literal;)*) => {
+        $(pub(crate) const $name: ProblemType =
+            ProblemType { slug: $slug, title: $title, status: $status };)*
 
-/// Every kind there is, as the API's description has them.
-pub(crate) const ALL: &[Kind] = &[
-    BAD_PARAMETER,
-    MALFORMED,
-    AMBIGUOUS_BODY,
-    BAD_AUTHORIZATION,
-    BAD_CONTENT_TYPE,
-    BAD_DISPOSITION,
-    BAD_CHECKSUM,
-    BAD_NAME,
-    CONTENT_RANGE,
-    INCOMPLETE_BODY,
-    MALFORMED_BODY,
-    BAD_IDEMPOTENCY_KEY,
-    UNAUTHORIZED,
-    FORBIDDEN,
-    NOT_FOUND,
-    UNKNOWN_UPLOAD,
-    METHOD_NOT_ALLOWED,
-    REQUEST_TIMEOUT,
-    OBJECT_EXISTS,
-    LENGTH_REQUIRED,
-    CHUNKED_BODY,
-    SIZE_TOO_LARGE,
-    BODY_TOO_LARGE,
-    TARGET_TOO_LONG,
-    CONTENT_CODING,
-    EXPECTATION_FAILED,
-    CHECKSUM_MISMATCH,
-    IDEMPOTENCY_KEY_REUSED,
-    HEAD_TOO_LARGE,
-    INTERNAL,
-    TRANSFER_CODING,
-    STORAGE_REFUSED,
-    NAME_TAKEN,
-    NO_CREDENTIALS,
-    STORAGE_UNINTELLIGIBLE,
-    STORAGE_LOST,
-    NOT_READY,
-    QUEUE_FULL,
-    DRAINING,
-    TOO_MANY_CONNECTIONS,
-    INTERRUPTED,
-    STORAGE_TIMED_OUT,
-    VERSION,
-];
+        /// All problem types.
+        pub(crate) const ALL: &[ProblemType] = &[$($name),*];
+    };
+}
 
-impl Kind {
-    /// The last part of the problem's `type`.
-    pub(crate) fn slug(&self) -> &'static str {
-        self.0
-    }
+problem_types! {
+    BAD_PARAMETER: 400, "bad-parameter", "Invalid query parameter";
+    MALFORMED_REQUEST: 400, "malformed-request", "Malformed request";
+    AMBIGUOUS_BODY: 400, "ambiguous-body", "Ambiguous request body";
+    BAD_AUTHORIZATION: 400, "bad-authorization", "Invalid Authorization header";
+    BAD_CONTENT_TYPE: 400, "bad-content-type", "Invalid Content-Type";
+    BAD_CONTENT_DISPOSITION: 400, "bad-content-disposition", "Invalid Content-Disposition";
+    BAD_CHECKSUM: 400, "bad-checksum", "Invalid checksum header";
+    BAD_NAME: 400, "bad-name", "Invalid object name";
+    CONTENT_RANGE: 400, "content-range", "Partial upload not supported";
+    INCOMPLETE_BODY: 400, "incomplete-body", "Incomplete request body";
+    MALFORMED_BODY: 400, "malformed-body", "Malformed request body";
+    BAD_IDEMPOTENCY_KEY: 400, "bad-idempotency-key", "Invalid Idempotency-Key";
+    UNAUTHORIZED: 401, "unauthorized", "Authentication required";
+    FORBIDDEN: 403, "forbidden", "Insufficient scope of the token";
+    NOT_FOUND: 404, "not-found", "Path not found";
+    UNKNOWN_UPLOAD: 404, "unknown-upload", "Upload not found";
+    METHOD_NOT_ALLOWED: 405, "method-not-allowed", "Method not allowed";
+    REQUEST_TIMEOUT: 408, "request-timeout", "Request timed out";
+    OBJECT_EXISTS: 409, "object-exists", "Object already exists";
+    LENGTH_REQUIRED: 411, "length-required", "Missing request body";
+    CHUNKED_BODY: 411, "chunked-body", "Chunked request body not supported here";
+    SIZE_TOO_LARGE: 413, "size-too-large", "Size too large";
+    BODY_TOO_LARGE: 413, "body-too-large", "Request body too large";
+    TARGET_TOO_LONG: 414, "target-too-long", "Path and query too long";
+    CONTENT_CODING: 415, "content-coding", "Content coding not supported";
+    EXPECTATION_FAILED: 417, "expectation-failed", "Expectation failed";
+    CHECKSUM_MISMATCH: 422, "checksum-mismatch", "Checksum mismatch";
+    IDEMPOTENCY_KEY_REUSED: 422, "idempotency-key-reused", "Idempotency-Key was used for another upload";
+    HEAD_TOO_LARGE: 431, "head-too-large", "Request head too large";
+    INTERNAL: 500, "internal", "Internal server error";
+    TRANSFER_CODING: 501, "transfer-coding", "Transfer coding not supported";
+    STORAGE_REFUSED: 502, "storage-refused", "Cloud Storage refused the upload";
+    NAME_TAKEN: 502, "name-taken", "Object name already taken";
+    NO_CREDENTIALS: 502, "no-credentials", "No credentials for Cloud Storage";
+    STORAGE_UNINTELLIGIBLE: 502, "storage-unintelligible", "Unexpected response from Cloud Storage";
+    STORAGE_LOST: 502, "storage-lost", "Cloud Storage lost part of the upload";
+    NOT_READY: 503, "not-ready", "Not ready for uploads";
+    QUEUE_FULL: 503, "queue-full", "Upload queue is full";
+    DRAINING: 503, "draining", "The server is shutting down";
+    TOO_MANY_CONNECTIONS: 503, "too-many-connections", "Too many connections";
+    INTERRUPTED: 503, "interrupted", "The upload was interrupted";
+    STORAGE_TIMED_OUT: 504, "storage-timed-out", "Cloud Storage timed out";
+    HTTP_VERSION: 505, "http-version", "HTTP version not supported";
+}
 
-    pub(crate) fn title(&self) -> &'static str {
-        self.1
-    }
-
-    pub(crate) fn status(&self) -> u16 {
-        self.2
-    }
-
-    /// The problem's `type`.
+impl ProblemType {
+    /// Returns the URI of the type.
     pub(crate) fn uri(&self) -> String {
-        format!("urn:gcs-uploader:problem:{}", self.0)
+        format!("urn:gcs-uploader:problem:{}", self.slug)
+    }
+
+    /// Returns the type of a rejected request.
+    pub(crate) fn of(reason: RejectionReason) -> &'static Self {
+        match reason {
+            RejectionReason::MalformedRequest => &MALFORMED_REQUEST,
+            RejectionReason::AmbiguousBody => &AMBIGUOUS_BODY,
+            RejectionReason::RequestTimeout => &REQUEST_TIMEOUT,
+            RejectionReason::ChunkedBody => &CHUNKED_BODY,
+            RejectionReason::BodyTooLarge => &BODY_TOO_LARGE,
+            RejectionReason::TargetTooLong => &TARGET_TOO_LONG,
+            RejectionReason::ExpectationFailed => &EXPECTATION_FAILED,
+            RejectionReason::HeadTooLarge => &HEAD_TOO_LARGE,
+            RejectionReason::Internal => &INTERNAL,
+            RejectionReason::TransferCoding => &TRANSFER_CODING,
+            RejectionReason::TooManyConnections => &TOO_MANY_CONNECTIONS,
+            RejectionReason::HttpVersion => &HTTP_VERSION,
+        }
     }
 }
 
-/// Why a request is not answered as it was meant to be.
+/// Error response to a request.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
@@ -152,19 +116,19 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// A detail may quote what a client sent: a token in it is left out.
-    pub(crate) fn new(kind: &Kind, detail: impl Into<String>) -> Self {
+    /// Creates a problem. The detail may quote what a client sent: tokens in it are masked.
+    pub(crate) fn new(kind: &ProblemType, detail: impl Into<String>) -> Self {
         Self {
             uri: kind.uri(),
-            title: kind.1,
-            status: kind.2,
+            title: kind.title,
+            status: kind.status,
             detail: without_tokens(&detail.into()).into_owned(),
             members: Map::new(),
             headers: Vec::new(),
         }
     }
 
-    /// Adds an extension member (RFC 9457, 3.2).
+    /// Adds an extension member (RFC 9457, section 3.2).
     pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
         self
@@ -185,35 +149,28 @@ impl Problem {
         self.headers.len()
     }
 
-    pub(crate) fn into_answer(self, id: &RequestId) -> Answer {
+    pub(crate) fn into_response(self, id: &RequestId) -> Response {
         let problem = self.with("requestId", id.as_str());
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let answer = Answer::new(problem.status, "application/problem+json", body);
-        problem.headers.iter().fold(answer, |answer, (name, value)| answer.with_header(name, value))
+        let response = Response::new(problem.status, "application/problem+json", body);
+        let headers = problem.headers.iter();
+        headers.fold(response, |response, (name, value)| response.with_header(name, value))
     }
 }
 
-/// The beginning of what a client sent, quoted and escaped, for a problem's detail.
+impl From<&Rejection> for Problem {
+    fn from(rejection: &Rejection) -> Self {
+        let problem = Self::new(ProblemType::of(rejection.reason), rejection.detail.as_str());
+        match rejection.maximum {
+            Some(maximum) => problem.with("maximum", maximum),
+            None => problem,
+        }
+    }
+}
+
+/// Quotes and escapes the beginning of a text that a client sent, for a problem's detail.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let cut = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
     format!("{:?}{cut}", text.chars().take(SHOWN).collect::<String>())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn the_list_of_kinds_has_every_one_once() {
-        let declared = include_str!("problem.rs").matches(": Kind =").count();
-        let slugs: HashSet<_> = ALL.iter().map(Kind::slug).collect();
-        assert_eq!(
-            (slugs.len(), ALL.len()),
-            (declared - 1, declared - 1),
-            "the one is this test's"
-        );
-    }
 }

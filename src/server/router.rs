@@ -1,18 +1,18 @@
-//! Which path and method mean what. Paths match exactly, byte for byte; that of an upload may go on
-//! with a name.
+//! Routes: methods and paths. Paths match exactly, byte for byte; the path of an upload may end with a
+//! name.
 
 use tiny_http::Method;
 
 use crate::server::problem::{self, Problem, quoted};
 use crate::server::upload_id::UploadId;
 
-/// What can be asked for.
+/// Route of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Health,
     Ready,
     Metrics,
-    Description,
+    OpenApi,
     Upload,
     UploadRandom,
     Uploads,
@@ -20,72 +20,73 @@ pub(crate) enum Route {
     Page,
 }
 
-/// What a file's own name may follow, as `curl -T` has it.
-const BEFORE_NAME: &str = "/api/upload/";
+/// Prefix of a path that ends with a file's name, as `curl -T` sends it.
+const NAME_PREFIX: &str = "/api/upload/";
 
 const ROUTES: [(&str, Route); 8] = [
     ("/api/health", Route::Health),
     ("/api/ready", Route::Ready),
     ("/metrics", Route::Metrics),
-    ("/api/openapi.json", Route::Description),
+    ("/api/openapi.json", Route::OpenApi),
     ("/api/upload", Route::Upload),
     ("/api/upload-random", Route::UploadRandom),
     ("/api/uploads", Route::Uploads),
     ("/", Route::Page),
 ];
 
-/// What the path of one upload begins with.
-const BEFORE_ID: &str = "/api/uploads/";
+/// Prefix of the path of one upload.
+const ID_PREFIX: &str = "/api/uploads/";
 
-/// That path for a person, and as a metric's label.
-const ANY_UPLOAD: &str = "/api/uploads/{id}";
+/// Template of that path, for messages and as a metric's label.
+const UPLOAD_TEMPLATE: &str = "/api/uploads/{id}";
 
-/// What a listener has.
+/// Routes of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    Everything,
-    /// Everything but the metrics, which have a listener of their own.
-    Uploads,
-    /// The metrics alone.
-    Metrics,
+pub(crate) enum RouteSet {
+    All,
+    /// All but the metrics, which have a listener of their own.
+    WithoutMetrics,
+    /// Metrics, health and readiness.
+    Operations,
 }
 
-impl Offer {
-    fn has(self, route: Route) -> bool {
+impl RouteSet {
+    fn contains(self, route: Route) -> bool {
         match self {
-            Self::Everything => true,
-            Self::Uploads => route != Route::Metrics,
-            Self::Metrics => route == Route::Metrics,
+            Self::All => true,
+            Self::WithoutMetrics => route != Route::Metrics,
+            Self::Operations => matches!(route, Route::Metrics | Route::Health | Route::Ready),
         }
     }
 
-    fn paths(self) -> String {
-        let paths = ROUTES.iter().filter(|&&(_, route)| self.has(route)).map(|&(path, _)| path);
-        let any_upload = self.has(Route::Uploads).then_some(ANY_UPLOAD);
-        paths.chain(any_upload).collect::<Vec<_>>().join(", ")
+    /// Returns the paths, with a template where an id follows.
+    pub(crate) fn paths(self) -> Vec<&'static str> {
+        let routes = ROUTES.iter().filter(|&&(_, route)| self.contains(route));
+        let upload = self.contains(Route::Uploads).then_some(UPLOAD_TEMPLATE);
+        routes.map(|&(path, _)| path).chain(upload).collect()
     }
 }
 
 impl Route {
-    /// The route that `path` names.
+    /// Returns the route at a path.
     pub(crate) fn at(path: &str) -> Option<Self> {
         let known = find(path).map(|&(_, route)| route);
-        let id = || path.strip_prefix(BEFORE_ID).and_then(UploadId::parse);
+        let id = || path.strip_prefix(ID_PREFIX).and_then(UploadId::parse);
         known.or_else(|| id().map(Self::UploadById))
     }
 
-    /// Whether a request by this method has a body that is read.
-    pub(crate) fn takes_body(self, method: &str) -> bool {
+    /// Returns whether a request with this method has a body that is read.
+    pub(crate) fn accepts_body(self, method: &str) -> bool {
         self == Self::Upload && matches!(method, "POST" | "PUT")
     }
 
-    /// Asked for by machines, every few seconds.
-    pub(crate) fn is_probe(self) -> bool {
+    /// Returns whether machines send such requests every few seconds.
+    pub(crate) fn is_polled(self) -> bool {
         match self {
             Self::Health | Self::Ready | Self::Metrics | Self::Uploads | Self::UploadById(_) => {
                 true
             }
-            Self::Description | Self::Upload | Self::UploadRandom | Self::Page => false,
+            Self::OpenApi | Self::Upload | Self::UploadRandom | Self::Page => false,
         }
     }
 
@@ -96,7 +97,7 @@ impl Route {
             Self::Health
             | Self::Ready
             | Self::Metrics
-            | Self::Description
+            | Self::OpenApi
             | Self::Uploads
             | Self::UploadById(_)
             | Self::Page => &[Method::Get, Method::Head],
@@ -105,19 +106,20 @@ impl Route {
 }
 
 fn find(path: &str) -> Option<&'static (&'static str, Route)> {
-    let path = if path.starts_with(BEFORE_NAME) { BEFORE_NAME.trim_end_matches('/') } else { path };
+    let path = if path.starts_with(NAME_PREFIX) { NAME_PREFIX.trim_end_matches('/') } else { path };
     ROUTES.iter().find(|(known, _)| *known == path)
 }
 
-/// The name, still encoded, that an upload's path ends with; empty if it ends with none.
+/// Returns the name, still encoded, at the end of an upload's path; empty if there is none.
 pub(crate) fn name_in(path: &str) -> &str {
-    path.strip_prefix(BEFORE_NAME).unwrap_or_default()
+    path.strip_prefix(NAME_PREFIX).unwrap_or_default()
 }
 
-/// The route that a request takes.
-pub(crate) fn route(method: &Method, path: &str, offer: Offer) -> Result<Route, Problem> {
-    let route = Route::at(path).filter(|&route| offer.has(route)).ok_or_else(|| {
-        let detail = format!("There is nothing at {}; there is {}.", quoted(path), offer.paths());
+/// Returns the route of a request.
+pub(crate) fn route(method: &Method, path: &str, routes: RouteSet) -> Result<Route, Problem> {
+    let route = Route::at(path).filter(|&route| routes.contains(route)).ok_or_else(|| {
+        let detail =
+            format!("No such path: {}. Paths: {}.", quoted(path), routes.paths().join(", "));
         Problem::new(&problem::NOT_FOUND, detail)
     })?;
     if route.methods().contains(method) {
@@ -125,11 +127,11 @@ pub(crate) fn route(method: &Method, path: &str, offer: Offer) -> Result<Route, 
     }
     let methods: Vec<_> = route.methods().iter().map(Method::as_str).collect();
     let methods = methods.join(", ");
-    let detail = format!("{} takes {methods} only.", quoted(path));
+    let detail = format!("The path {} supports only {methods}.", quoted(path));
     Err(Problem::new(&problem::METHOD_NOT_ALLOWED, detail).with_header("Allow", methods))
 }
 
-/// Path and query of a request's target, which may be a whole URL (RFC 9112, 3.2.2).
+/// Splits a target into path and query. It may be a whole URL (RFC 9112, section 3.2.2).
 pub(crate) fn split(target: &str) -> (&str, Option<&str>) {
     let local = match target.split_once("://") {
         Some(("http" | "https", rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
@@ -141,13 +143,13 @@ pub(crate) fn split(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The path as a metric's label: one of ours, or `other`.
+/// Returns the path as a metric's label: a known path, or `other`.
 pub(crate) fn path_label(path: &str) -> &'static str {
     let known = find(path).map(|(known, _)| *known);
-    known.or_else(|| Route::at(path).map(|_| ANY_UPLOAD)).unwrap_or("other")
+    known.or_else(|| Route::at(path).map(|_| UPLOAD_TEMPLATE)).unwrap_or("other")
 }
 
-/// The method as a metric's label: a standard one, or `other`.
+/// Returns the method as a metric's label: a standard method, or `other`.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     match method {
         Method::Get => "GET",
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_path_or_a_whole_url() {
+    fn target_is_a_path_or_a_whole_url() {
         for (target, path, query) in [
             ("/api/health", "/api/health", None),
             ("/api/health?", "/api/health", Some("")),
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_an_upload_may_end_with_a_name() {
+    fn path_of_an_upload_may_end_with_a_name() {
         for (path, name) in [
             ("/api/upload", ""),
             ("/api/upload/", ""),

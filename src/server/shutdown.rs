@@ -1,53 +1,60 @@
-//! The orderly end: no more is taken in, what was taken in is finished as far as the time goes,
-//! and every client is told.
+//! Graceful shutdown: accepted uploads finish as far as time allows, and every client gets a response.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::server::uploads::context::{Face, draining};
+use super::uploads::context::{Context, draining};
+use super::uploads::queue::Queue;
 
-/// How long uploads that were interrupted may take to tell their clients: a name that is being
-/// resolved or a connection being made is waited for (10 s), and then Cloud Storage is told (9 s).
-const FAREWELL: Duration = Duration::from_secs(20);
+/// Time for cancelled uploads to respond to their clients: a name that is being resolved or a
+/// connection being made is waited for (10 s), and then the session is cancelled (9 s).
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Drains an intake that is closed. Meanwhile the uploader gives back what it has prepared for
-/// uploads that will not come. How many uploads never came to an end.
-pub(crate) fn drain(face: &Face) -> usize {
-    let give_back = || face.guarded(|| face.uploader.prepare_no_more());
+/// Drains a server that admits no more uploads. Meanwhile the uploader cancels the sessions that it
+/// has opened in advance. Returns how many uploads did not end.
+pub(crate) fn drain(context: &Context, queue: &Queue) -> usize {
+    let close_pool = || {
+        let closed = panic::catch_unwind(AssertUnwindSafe(|| context.uploader.close_pool()));
+        if closed.is_err() {
+            context.metrics.panic_caught();
+            log::error!("caught a panic while sessions were cancelled");
+        }
+    };
     thread::scope(|scope| {
-        let beside = thread::Builder::new().name("giving-back".to_owned());
-        let beside = beside.spawn_scoped(scope, give_back);
-        let unfinished = finish_uploads(face);
-        if let Err(error) = beside {
-            log::debug!("no thread for giving back what was prepared: {error}");
-            give_back();
+        let thread = thread::Builder::new().name("close-sessions".to_owned());
+        let closing = thread.spawn_scoped(scope, close_pool);
+        let unfinished = finish_uploads(context, queue);
+        if let Err(error) = closing {
+            log::debug!("cannot start a thread that cancels sessions: {error}");
+            close_pool();
         }
         unfinished
     })
 }
 
-/// Uploads that run or wait may finish within the configured time; in its last quarter none that
-/// still waits is begun; then the rest is interrupted. How many never came to an end.
-fn finish_uploads(face: &Face) -> usize {
-    let began = Instant::now();
-    let timeout = face.config.drain_timeout;
-    if face.intake.wait_until_idle(began + timeout * 3 / 4) > 0 {
-        refuse_waiting(face);
+/// Lets running and queued uploads finish within the configured time. In its last quarter, queued
+/// uploads are no longer started; then the rest is cancelled. Returns how many did not end.
+fn finish_uploads(context: &Context, queue: &Queue) -> usize {
+    let started = Instant::now();
+    let timeout = context.config.drain_timeout;
+    if context.admission.wait_until_idle(started + timeout * 3 / 4) > 0 {
+        refuse_queued(context, queue);
     }
-    let left = face.intake.wait_until_idle(began + timeout);
-    // Also with none left: whoever holds the uploader learns that it is over.
-    face.intake.interrupt();
-    face.uploader.interrupt();
-    if left > 0 {
-        log::warn!("interrupting {left} uploads: they did not finish within {timeout:?}");
+    let running = context.admission.wait_until_idle(started + timeout);
+    // Also with none running: the uploader's own threads learn that it is over.
+    context.admission.cancel();
+    context.uploader.interrupt();
+    if running > 0 {
+        log::warn!("cancelling {running} uploads still running after {timeout:?}");
     }
-    face.intake.wait_until_idle(Instant::now() + FAREWELL)
+    context.admission.wait_until_idle(Instant::now() + CANCEL_TIMEOUT)
 }
 
-fn refuse_waiting(face: &Face) {
-    face.intake.begin_no_more();
-    while let Some(job) = face.queue.take_back() {
-        face.conclude(job.client, job.underway, Err(draining()));
-        drop(job.admission);
+fn refuse_queued(context: &Context, queue: &Queue) {
+    context.admission.stop_starting();
+    while let Some(job) = queue.try_pop() {
+        context.finish(job.client, job.handle, Err(draining()));
+        drop(job.permit);
     }
 }

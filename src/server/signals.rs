@@ -10,17 +10,17 @@ use signal_hook::iterator::Signals;
 
 use crate::server::Stop;
 
-/// What a shell reports for a process that SIGINT ended.
+/// Status that a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Listens for the signals that end the process. The first is told to the receiver, which belongs
 /// to [`Server::run`](crate::server::Server::run); at the second the process exits at once, with 130.
 ///
 /// # Errors
-/// When the signals or the thread that waits for them cannot be had.
+/// When the handlers or their thread cannot be set up.
 pub fn stop_on_signals() -> io::Result<Receiver<Stop>> {
     listen(&[SIGTERM, SIGINT], || {
-        log::warn!("asked to stop a second time: ending at once");
+        log::warn!("received a second signal: exiting at once");
         process::exit(EXIT_INTERRUPTED)
     })
 }
@@ -35,8 +35,8 @@ fn listen(
         let mut signals = signals.forever();
         let Some(first) = signals.next() else { return };
         let name = signal_hook::low_level::signal_name(first).unwrap_or("a signal");
-        // A server that is gone needs no telling.
-        let _told = sender.send(Stop { reason: name });
+        // The server may have ended already.
+        let _sent = sender.send(Stop { reason: name });
         if signals.next().is_some() {
             on_second();
         }

@@ -1,19 +1,18 @@
-//! The id under which an upload is asked for: the server's own, so that no client can choose one,
-//! and nobody guess another's.
+//! Upload id: chosen by the server, so that no client can choose one or guess another's.
 
 use std::fmt;
 
-/// 128 random bits. Written as 32 hexadecimal digits.
+/// Upload id of 128 random bits, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UploadId(u128);
 
 impl UploadId {
-    /// One that nobody else draws.
-    pub(crate) fn draw() -> Self {
+    /// Creates a random id.
+    pub(crate) fn random() -> Self {
         Self(rand::random())
     }
 
-    /// Reads the form that [`Display`](fmt::Display) writes; `None` for anything else.
+    /// Parses the form of [`Display`](fmt::Display); `None` for anything else.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let digits = text.len() == 32 && text.bytes().all(digit);
@@ -32,14 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_as_it_is_written() {
-        for id in [UploadId(0), UploadId(u128::MAX), UploadId::draw()] {
+    fn upload_id_round_trips() {
+        for id in [UploadId(0), UploadId(u128::MAX), UploadId::random()] {
             assert_eq!(UploadId::parse(&id.to_string()), Some(id));
         }
     }
 
     #[test]
-    fn nothing_else_is_one() {
+    fn any_other_text_is_not_an_upload_id() {
         let (short, long) = ("0".repeat(31), "0".repeat(33));
         let (upper, signed) = ("F".repeat(32), format!("+{short}"));
         for text in ["", &short, &long, &upper, &signed, &"ä".repeat(16)] {

@@ -1,8 +1,7 @@
-//! What is counted, and under which names: the form and the conventions are those of
-//! [Prometheus](https://prometheus.io/docs/practices/naming/) and OpenMetrics.
+//! Metrics in the OpenMetrics format, with the naming conventions of
+//! [Prometheus](https://prometheus.io/docs/practices/naming/).
 //!
-//! Every label takes its values from a short, fixed list: nothing that a client sends becomes a
-//! label.
+//! The values of each label come from a short, fixed list. Text from a client never becomes a label.
 
 use std::fmt::Display;
 use std::sync::atomic::AtomicU64;
@@ -16,8 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// From an answer out of memory to the longest transfer that is worth waiting for.
-const SECONDS: [f64; 16] = [
+/// Buckets of durations: from a response out of memory to a very long transfer.
+const DURATION_BUCKETS: [f64; 16] = [
     0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0,
 ];
 
@@ -25,8 +24,8 @@ const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * KIB;
 const GIB: f64 = 1024.0 * MIB;
 
-/// From a text to the largest object that Cloud Storage takes (5 TiB).
-const BYTES: [f64; 14] = [
+/// Buckets of object sizes, up to 1 TiB. Cloud Storage's limit is 5 TiB.
+const SIZE_BUCKETS: [f64; 14] = [
     KIB,
     16.0 * KIB,
     256.0 * KIB,
@@ -46,78 +45,78 @@ const BYTES: [f64; 14] = [
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     route: &'static str,
     method: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Route {
+struct RouteLabels {
     route: &'static str,
     method: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Cause {
+struct CauseLabel {
     cause: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Reason {
+struct ReasonLabel {
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct End {
+struct EndLabel {
     end: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct NoLabels {}
 
-/// Everything that the process counts. One for the process; shared by reference.
+/// All metrics of the process. There is one instance, shared by reference.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Answered, Counter>,
-    request_seconds: Histograms<Route>,
-    requests_refused: Family<Reason, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Histograms<RouteLabels>,
+    requests_refused: Family<ReasonLabel, Counter>,
     connections: Gauge,
     connections_maximum: Gauge,
-    connections_cut: Family<Reason, Counter>,
+    connections_cut: Family<ReasonLabel, Counter>,
     accept_failures: Counter,
     panics: Counter,
     queue_depth: Gauge,
     queue_capacity: Gauge,
     workers: Gauge,
     workers_busy: Gauge,
-    uploads: Family<Outcome, Counter>,
-    upload_seconds: Histograms<Outcome>,
+    uploads: Family<OutcomeLabel, Counter>,
+    upload_seconds: Histograms<OutcomeLabel>,
     upload_bytes: Histogram,
     sent_bytes: Counter,
     stored_bytes: Counter,
-    retries: Family<Cause, Counter>,
-    resumptions: Family<Cause, Counter>,
+    retries: Family<CauseLabel, Counter>,
+    resumptions: Family<CauseLabel, Counter>,
     ready_sessions: Gauge,
-    ready_sessions_ended: Family<End, Counter>,
+    ready_sessions_ended: Family<EndLabel, Counter>,
     ready_sessions_missed: Counter,
     ready_sessions_failed: Counter,
     token_expiry: Family<NoLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
-    /// Nothing counted yet. `version` is shown as a label of `gcs_uploader_build_info`.
+    /// Creates metrics without observations. `version` is a label of `gcs_uploader_build_info`.
     pub fn new(version: &'static str) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("gcs_uploader"),
             requests: Family::default(),
-            request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             requests_refused: Family::default(),
             connections: Gauge::default(),
             connections_maximum: Gauge::default(),
@@ -129,8 +128,8 @@ impl Metrics {
             workers: Gauge::default(),
             workers_busy: Gauge::default(),
             uploads: Family::default(),
-            upload_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            upload_bytes: Histogram::new(BYTES),
+            upload_seconds: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            upload_bytes: Histogram::new(SIZE_BUCKETS),
             sent_bytes: Counter::default(),
             stored_bytes: Counter::default(),
             retries: Family::default(),
@@ -146,235 +145,261 @@ impl Metrics {
         metrics.register_ready_sessions();
         metrics.registry.register(
             "build",
-            "Which build this is",
+            "Version of the running build",
             Info::new([("version", version)]),
         );
         metrics
     }
 
     fn register_server(&mut self) {
-        let to = &mut self.registry;
-        to.register("http_requests", "Requests answered", self.requests.clone());
-        to.register_with_unit(
+        let registry = &mut self.registry;
+        registry.register("http_requests", "HTTP requests with a response", self.requests.clone());
+        registry.register_with_unit(
             "http_request_duration",
-            "From a request's arrival to its answer",
+            "Time from the arrival of a request to its response",
             Unit::Seconds,
             self.request_seconds.clone(),
         );
-        to.register(
+        registry.register(
             "http_requests_refused",
-            "Requests that were no clean HTTP, or too large, or too slow; not among those answered",
+            "Requests rejected before they were handled: malformed, too large or too slow; not included in http_requests",
             self.requests_refused.clone(),
         );
-        to.register("connections", "Connections that are open", self.connections.clone());
-        to.register(
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
             "connections_maximum",
-            "Connections that may be open",
+            "Maximum number of open connections",
             self.connections_maximum.clone(),
         );
-        to.register(
+        registry.register(
             "connections_cut",
-            "Connections that the server ended on its own account",
+            "Connections closed by the server, by reason",
             self.connections_cut.clone(),
         );
-        to.register(
+        registry.register(
             "accept_failures",
-            "Times that a connection could not be accepted, for want of descriptors or threads",
+            "Failed attempts to accept a connection, for lack of descriptors or threads",
             self.accept_failures.clone(),
         );
-        to.register("panics", "Panics caught while a request was served", self.panics.clone());
-        to.register("queue_depth", "Uploads that wait for a worker", self.queue_depth.clone());
-        to.register("queue_capacity", "Uploads that may wait", self.queue_capacity.clone());
-        to.register("workers", "Worker threads", self.workers.clone());
-        to.register("workers_busy", "Workers with an upload", self.workers_busy.clone());
+        registry.register(
+            "panics",
+            "Panics caught while a request was handled",
+            self.panics.clone(),
+        );
+        registry.register("queue_depth", "Uploads waiting for a worker", self.queue_depth.clone());
+        registry.register(
+            "queue_capacity",
+            "Maximum number of waiting uploads",
+            self.queue_capacity.clone(),
+        );
+        registry.register("workers", "Worker threads", self.workers.clone());
+        registry.register(
+            "workers_busy",
+            "Worker threads with an upload in progress",
+            self.workers_busy.clone(),
+        );
     }
 
     fn register_uploads(&mut self) {
-        let to = &mut self.registry;
-        to.register("uploads", "Uploads that came to an end", self.uploads.clone());
-        to.register_with_unit(
+        let registry = &mut self.registry;
+        registry.register("uploads", "Finished uploads, by outcome", self.uploads.clone());
+        registry.register_with_unit(
             "upload_duration",
-            "From an upload's first request to its last answer",
+            "Time from an upload's first request to Cloud Storage to the last response",
             Unit::Seconds,
             self.upload_seconds.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "upload_size",
-            "Sizes of the objects stored",
+            "Sizes of stored objects",
             Unit::Bytes,
             self.upload_bytes.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "sent",
-            "Content handed to the network, what was sent again included",
+            "Content sent to Cloud Storage, including content sent again",
             Unit::Bytes,
             self.sent_bytes.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "stored",
-            "Content of the objects stored",
+            "Content of stored objects",
             Unit::Bytes,
             self.stored_bytes.clone(),
         );
-        to.register("upload_retries", "Requests made again, by cause", self.retries.clone());
-        to.register(
+        registry.register(
+            "upload_retries",
+            "Retried requests to Cloud Storage, by cause",
+            self.retries.clone(),
+        );
+        registry.register(
             "upload_resumptions",
-            "Transfers gone on with from an offset, by cause",
+            "Transfers resumed from an offset, by cause",
             self.resumptions.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "token_expiry_timestamp",
-            "When the access token expires, in Unix time; absent when there is none",
+            "Expiry of the access token, in Unix time; absent if there is no token",
             Unit::Seconds,
             self.token_expiry.clone(),
         );
     }
 
     fn register_ready_sessions(&mut self) {
-        let to = &mut self.registry;
-        to.register(
+        let registry = &mut self.registry;
+        registry.register(
             "ready_sessions",
-            "Sessions that were opened ahead and wait for an upload",
+            "Sessions opened in advance that wait for an upload",
             self.ready_sessions.clone(),
         );
-        to.register(
+        registry.register(
             "ready_sessions_ended",
-            "Sessions opened ahead that an upload used, or that were cancelled unused, by which",
+            "Sessions opened in advance that were used by an upload or cancelled unused",
             self.ready_sessions_ended.clone(),
         );
-        to.register(
+        registry.register(
             "ready_sessions_missed",
-            "Uploads that found no session opened ahead, and opened their own",
+            "Uploads that found no session opened in advance, and opened their own",
             self.ready_sessions_missed.clone(),
         );
-        to.register(
+        registry.register(
             "ready_sessions_failed",
-            "Sessions that could not be opened ahead",
+            "Sessions that could not be opened in advance",
             self.ready_sessions_failed.clone(),
         );
     }
 
-    /// All metrics in the OpenMetrics text format, of the type [`Metrics::CONTENT_TYPE`].
+    /// Returns all metrics in the OpenMetrics text format; its media type is
+    /// [`Metrics::CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut page = String::new();
         let encoded = text::encode(&mut page, &self.registry);
-        debug_assert_eq!(encoded, Ok(()), "a String takes whatever is written to it");
+        debug_assert_eq!(encoded, Ok(()), "writing to a String never fails");
         page
     }
 
-    /// The media type of [`Metrics::encode`].
+    /// Media type of [`Metrics::encode`].
     pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// A request was answered, this long after it had arrived.
-    pub fn answered(&self, route: &'static str, method: &'static str, status: u16, took: Duration) {
-        self.requests.get_or_create(&Answered { route, method, status }).inc();
-        self.request_seconds.get_or_create(&Route { route, method }).observe(took.as_secs_f64());
+    /// Counts a request with a response, `elapsed` after its arrival.
+    pub fn request_completed(
+        &self,
+        route: &'static str,
+        method: &'static str,
+        status: u16,
+        elapsed: Duration,
+    ) {
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+        self.request_seconds
+            .get_or_create(&RouteLabels { route, method })
+            .observe(elapsed.as_secs_f64());
     }
 
-    /// A request was refused before it was one. `reason` must come from a short list.
+    /// Counts a request that was rejected before it was handled. `reason` must come from a short list.
     pub fn request_refused(&self, reason: &'static str) {
-        self.requests_refused.get_or_create(&Reason { reason }).inc();
+        self.requests_refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// How many connections may be open.
+    /// Sets the maximum number of open connections.
     pub fn set_connections_maximum(&self, maximum: usize) {
-        self.connections_maximum.set(level(maximum));
+        self.connections_maximum.set(gauge_value(maximum));
     }
 
-    /// One connection more is open.
+    /// Counts a newly opened connection.
     pub fn connection_opened(&self) {
         self.connections.inc();
     }
 
-    /// One connection fewer is open.
+    /// Counts a closed connection.
     pub fn connection_closed(&self) {
         self.connections.dec();
     }
 
-    /// The server ends a connection on its own account. `reason` must come from a short list.
+    /// Counts a connection that the server closes. `reason` must come from a short list.
     pub fn connection_cut(&self, reason: &'static str) {
-        self.connections_cut.get_or_create(&Reason { reason }).inc();
+        self.connections_cut.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// A connection could not be accepted.
-    pub fn accepting_failed(&self) {
+    /// Counts a connection that could not be accepted.
+    pub fn accept_failed(&self) {
         self.accept_failures.inc();
     }
 
-    /// A panic was caught.
-    pub fn panicked(&self) {
+    /// Counts a caught panic.
+    pub fn panic_caught(&self) {
         self.panics.inc();
     }
 
-    /// How many workers there are, and how many uploads may wait for one.
+    /// Sets the number of workers, and the maximum number of uploads that wait for one.
     pub fn set_capacity(&self, workers: usize, queue: usize) {
-        self.workers.set(level(workers));
-        self.queue_capacity.set(level(queue));
+        self.workers.set(gauge_value(workers));
+        self.queue_capacity.set(gauge_value(queue));
     }
 
-    /// How many uploads wait at this moment.
+    /// Sets the number of waiting uploads.
     pub fn set_queue_depth(&self, depth: usize) {
-        self.queue_depth.set(level(depth));
+        self.queue_depth.set(gauge_value(depth));
     }
 
-    /// One worker more has an upload.
-    pub fn worker_began(&self) {
+    /// Counts a worker that starts an upload.
+    pub fn worker_became_busy(&self) {
         self.workers_busy.inc();
     }
 
-    /// One worker fewer has an upload.
-    pub fn worker_ended(&self) {
+    /// Counts a worker that has finished an upload.
+    pub fn worker_became_idle(&self) {
         self.workers_busy.dec();
     }
 
-    /// An upload came to this end after this long.
-    pub fn upload_ended(&self, outcome: &'static str, took: Duration) {
-        self.uploads.get_or_create(&Outcome { outcome }).inc();
-        self.upload_seconds.get_or_create(&Outcome { outcome }).observe(took.as_secs_f64());
+    /// Counts a finished upload. `outcome` must come from a short list.
+    pub fn upload_ended(&self, outcome: &'static str, elapsed: Duration) {
+        self.uploads.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.upload_seconds.get_or_create(&OutcomeLabel { outcome }).observe(elapsed.as_secs_f64());
     }
 
-    /// An object of this many bytes was stored.
-    pub fn stored(&self, bytes: u64) {
+    /// Counts a stored object of this many bytes.
+    pub fn object_stored(&self, bytes: u64) {
         self.stored_bytes.inc_by(bytes);
         self.upload_bytes.observe(bytes as f64);
     }
 
-    /// This many more bytes of content were handed to the network.
-    pub fn sent(&self, bytes: u64) {
+    /// Counts bytes of content that were sent.
+    pub fn bytes_sent(&self, bytes: u64) {
         self.sent_bytes.inc_by(bytes);
     }
 
-    /// A request to Cloud Storage is made again. `cause` must come from a short list.
-    pub fn retrying(&self, cause: impl Display) {
-        self.retries.get_or_create(&Cause { cause: cause.to_string() }).inc();
+    /// Counts a retried request to Cloud Storage. `cause` must come from a short list.
+    pub fn request_retried(&self, cause: impl Display) {
+        self.retries.get_or_create(&CauseLabel { cause: cause.to_string() }).inc();
     }
 
-    /// A transfer goes on from an offset. `cause` must come from a short list.
-    pub fn resuming(&self, cause: impl Display) {
-        self.resumptions.get_or_create(&Cause { cause: cause.to_string() }).inc();
+    /// Counts a transfer that is resumed from an offset. `cause` must come from a short list.
+    pub fn transfer_resumed(&self, cause: impl Display) {
+        self.resumptions.get_or_create(&CauseLabel { cause: cause.to_string() }).inc();
     }
 
-    /// How many sessions wait for an upload.
+    /// Sets the number of sessions that wait for an upload.
     pub fn set_ready_sessions(&self, sessions: usize) {
-        self.ready_sessions.set(level(sessions));
+        self.ready_sessions.set(gauge_value(sessions));
     }
 
-    /// A session that was opened ahead came to this end, which must come from a short list.
+    /// Counts a session opened in advance that was used or cancelled. `end` must come from a short
+    /// list.
     pub fn ready_session_ended(&self, end: &'static str) {
-        self.ready_sessions_ended.get_or_create(&End { end }).inc();
+        self.ready_sessions_ended.get_or_create(&EndLabel { end }).inc();
     }
 
-    /// An upload found no session that was opened ahead.
+    /// Counts an upload that found no session opened in advance.
     pub fn ready_session_missed(&self) {
         self.ready_sessions_missed.inc();
     }
 
-    /// A session could not be opened ahead.
+    /// Counts a session that could not be opened in advance.
     pub fn ready_session_failed(&self) {
         self.ready_sessions_failed.inc();
     }
 
-    /// The access token at hand expires then; `None`: there is none, or it never does.
+    /// Sets the expiry of the current access token; `None` if there is no token or no expiry.
     pub fn set_token_expiry(&self, expiry: Option<SystemTime>) {
         let since_epoch = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         match since_epoch {
@@ -386,7 +411,8 @@ impl Metrics {
     }
 }
 
-fn level(count: usize) -> i64 {
+/// Converts a count to the value of a gauge.
+fn gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -396,23 +422,23 @@ mod tests {
 
     fn with_everything_counted_once() -> Metrics {
         let metrics = Metrics::new("1.2.3");
-        metrics.answered("/api/health", "GET", 200, Duration::from_millis(2));
+        metrics.request_completed("/api/health", "GET", 200, Duration::from_millis(2));
         metrics.request_refused("malformed-request");
         metrics.set_connections_maximum(512);
         metrics.connection_opened();
         metrics.connection_opened();
         metrics.connection_closed();
         metrics.connection_cut("idle");
-        metrics.accepting_failed();
-        metrics.panicked();
+        metrics.accept_failed();
+        metrics.panic_caught();
         metrics.set_capacity(4, 16);
         metrics.set_queue_depth(3);
-        metrics.worker_began();
+        metrics.worker_became_busy();
         metrics.upload_ended("stored", Duration::from_secs(2));
-        metrics.stored(1 << 20);
-        metrics.sent(1 << 21);
-        metrics.retrying("503");
-        metrics.resuming("broken");
+        metrics.object_stored(1 << 20);
+        metrics.bytes_sent(1 << 21);
+        metrics.request_retried("503");
+        metrics.transfer_resumed("broken");
         metrics.set_ready_sessions(7);
         metrics.ready_session_ended("used");
         metrics.ready_session_missed();
@@ -422,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_on_the_page_under_its_name() {
+    fn every_metric_is_encoded_with_its_name_and_labels() {
         let page = with_everything_counted_once().encode();
         for line in [
             r#"gcs_uploader_http_requests_total{route="/api/health",method="GET",status="200"} 1"#,
@@ -457,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn names_follow_the_conventions() {
+    fn metric_names_follow_the_conventions() {
         let page = with_everything_counted_once().encode();
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         for (name, kind) in types.map(|line| line.split_once(' ').unwrap()) {
@@ -478,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_gone_has_no_expiry() {
+    fn missing_token_has_no_expiry() {
         let metrics = with_everything_counted_once();
         metrics.set_token_expiry(None);
         assert!(!metrics.encode().contains("token_expiry_timestamp_seconds{}"));

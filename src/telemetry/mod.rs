@@ -1,7 +1,7 @@
-//! Logs and metrics: what the process tells those who run it.
+//! Logs and metrics.
 //!
-//! Lies below all other rooms and imports none of them: it takes plain numbers, texts and
-//! durations, and never a request, an object or a token.
+//! The lowest layer: this module imports no other module. It takes plain numbers, texts and durations,
+//! never a request, an object or a token.
 
 pub mod log;
 mod metrics;

@@ -1,7 +1,7 @@
-"""The running server, asked by what `/api/openapi.json` says: it answers nothing else.
+"""The running server conforms to its description in `/api/openapi.json`.
 
-Schemathesis makes requests that the description allows, and such that it forbids, and holds every
-answer's status, headers and body to it.
+Schemathesis sends requests that the description allows and requests that it forbids, and checks the
+status, headers and body of every response against it.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 BINARY = os.environ.get("GCS_UPLOADER_BIN", ROOT / "target" / "debug" / "gcs-uploader")
-PATIENCE = 600  # seconds, for what takes half a minute on an idle machine
+TIMEOUT = 600  # seconds, for what takes half a minute on an idle machine
 SCHEMATHESIS = pathlib.Path(sys.executable).with_name("schemathesis")
 
 
 @contextlib.contextmanager
 def server(*flags):
-    """A server on a free port, with a stand-in for Cloud Storage; its address."""
+    """Run a server with the embedded emulator on a free port, and yield its URL."""
     command = [BINARY, "serve", "--emulator", "--listen", "127.0.0.1:0", "--max-upload-size", "1MiB"]
     with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as process:
         try:
             line = next(line for line in process.stderr if "listening on" in line)
-            # A log that nobody reads would fill the pipe, and hold the server up.
+            # An unread log would fill the pipe and block the server.
             drain = threading.Thread(target=process.stderr.read)
             drain.start()
             yield re.search(r"http://\S+", line)[0]
@@ -54,7 +54,7 @@ def run(api, address, folder, *flags):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     summary = done.stdout.split("= SUMMARY =")[-1].strip(" =\n")
     print(summary)

@@ -11,6 +11,11 @@ from required import missing
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def pytest_collection_modifyitems(items):
+    """Begins with the image, which takes longest to build, so that the other tests run beside it."""
+    items.sort(key=lambda item: not any(mark.args == ("image",) for mark in item.iter_markers("xdist_group")))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY

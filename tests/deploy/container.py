@@ -1,7 +1,7 @@
-"""Builds the image with the container kit and runs it as a strict cluster would.
+"""Builds the image with the container kit, and runs it with the restrictions of a strict cluster.
 
-The kit makes stand-ins for the base images where no registry can be reached. CONTAINER_KIT names its
-folder; without it, it is looked for beside the repository, in shared/container-kit.
+The kit builds local substitutes for the base images where no registry can be reached. Its folder is
+in CONTAINER_KIT, by default ../shared/container-kit beside the repository.
 """
 
 import json
@@ -15,14 +15,14 @@ IMAGE = "localhost/gcs-uploader-under-test"
 
 
 class Kit:
-    """The kit's folder, and the commands that it needs."""
+    """The container kit and its commands."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     @staticmethod
     def what_is_missing(repository: Path) -> "tuple[Kit | None, str]":
-        """The kit, or why the image cannot be built here."""
+        """Return the kit, or the reason why the image cannot be built here."""
         folder = Path(
             os.environ.get("CONTAINER_KIT", repository.parent / "shared" / "container-kit")
         )
@@ -58,7 +58,7 @@ class Kit:
 
 
 class Container:
-    """The image, running: no capability, no writable place, no network but its own loopback."""
+    """A running container of the image: no capability, no writable folder, no network but loopback."""
 
     RESTRICTIONS = (
         "--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
@@ -83,7 +83,7 @@ class Container:
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """What to put before a command so that it runs in the container's network."""
+        """The prefix of a command that makes it run in the container's network."""
         return ("nsenter", "--target", str(self.pid), "--net")
 
     def curl(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -93,8 +93,8 @@ class Container:
             text=True,
         )
 
-    def until_answered(self, url: str, *arguments: str, patience: float = 10) -> None:
-        deadline = time.monotonic() + patience
+    def wait_for_response(self, url: str, *arguments: str, timeout: float = 10) -> None:
+        deadline = time.monotonic() + timeout
         while (done := self.curl("--fail", *arguments, url)).returncode != 0:
             assert time.monotonic() < deadline, f"{url}: {done.stderr}\n{self.logs()}"
             time.sleep(0.05)
@@ -108,11 +108,11 @@ class Container:
         return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
     def mounts(self) -> dict[str, set[str]]:
-        """The options of each mount, by its place."""
+        """The options of each mount, by mount point."""
         lines = Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
         return {fields[4]: set(fields[5].split(",")) for fields in map(str.split, lines)}
 
     def stop(self, seconds: int) -> int:
-        """Sends the image's stop signal; the status that the process ended with."""
+        """Send the image's stop signal, and return the exit status of the process."""
         self._kit.podman("stop", "--time", str(seconds), self.id)
         return int(self._inspect("{{.State.ExitCode}}"))

@@ -1,6 +1,6 @@
 """Prints what one instance needs, for docs/capacity.md: `python tests/deploy/measure.py BINARY`.
 
-The store is a stand-in that keeps nothing, on the same machine; so this shows what the server itself
+The store is an emulator that keeps nothing, on the same machine; so this shows what the server itself
 costs (its processor time and its memory), not how fast Cloud Storage is.
 """
 
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from running import Server
-from stand_in import ForgetfulStore
+from emulators import DiscardingStore
 
 TICKS = os.sysconf("SC_CLK_TCK")
 GIB = 1 << 30
@@ -46,7 +46,7 @@ def certificate(folder: Path) -> Path:
     return both
 
 
-def encrypted(store: ForgetfulStore, pem: Path) -> ForgetfulStore:
+def encrypted(store: DiscardingStore, pem: Path) -> DiscardingStore:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     store.http.socket = context.wrap_socket(
@@ -63,12 +63,12 @@ def uploads(running: Server, count: int, size: int, at_a_time: int) -> None:
 
 def cost(binary: Path, workers: int, count: int, size: int, pem: Path | None) -> tuple:
     """Processor seconds, seconds, and peak MiB for so many uploads of this size."""
-    store = ForgetfulStore()
+    store = DiscardingStore()
     settings = {"WORKERS": str(workers), "QUEUE_DEPTH": str(count), "MAX_UPLOAD_SIZE": "1TiB"}
     if pem is not None:
         store = encrypted(store, pem)
         settings["SSL_CERT_FILE"] = str(pem.with_name("cert.pem"))
-    # The one break that the stand-in makes is not what is measured.
+    # The one fault that the emulator injects is not what is measured.
     store.http.broken.set()
     with store, Server(binary, settings, store=store.url) as running:
         before, began = processor_seconds(running.process.pid), time.monotonic()

@@ -1,5 +1,5 @@
-"""A tool that is missing is said so loudly, and fails the run where CI=true: a check that silently did
-not run proves nothing."""
+"""Reports missing tools. A test that needs one is skipped with the reason, and fails where CI=true: a
+test that was skipped without notice would verify nothing."""
 
 import os
 
@@ -7,15 +7,16 @@ import pytest
 
 
 def missing(what: str):
-    """Skips with the reason, or fails with it where CI=true."""
+    """Skip the test with the reason, or fail it where CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}; under CI=true nothing may be skipped", pytrace=False)
     pytest.skip(f"NOT CHECKED: {what}")
 
 
-def no_stand_ins(what: str):
-    """As `missing`, for what needs stand-ins for registries of images or providers. STAND_INS=none says
-    that a machine has none, and that the real ones prove the same beside these tests."""
-    if os.environ.get("STAND_INS") == "none":
+def missing_registry_stub(what: str):
+    """Like `missing`, for tests that need a local stub of an image or provider registry. With
+    REGISTRY_STUBS=none they are skipped also where CI=true: other jobs test the same with the real
+    registries."""
+    if os.environ.get("REGISTRY_STUBS") == "none":
         pytest.skip(f"NOT CHECKED: {what}")
     missing(what)

@@ -1,5 +1,4 @@
-"""Numbers and names that stand in several files agree: the drain's arithmetic, time-outs, ports,
-probes, settings, quotas."""
+"""Values that occur in several files agree: drain and other timeouts, ports, probes, settings, quotas."""
 
 import re
 import subprocess

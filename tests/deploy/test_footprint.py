@@ -7,10 +7,15 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from rendering import Overlay
 from running import Server
-from stand_in import ForgetfulStore
+from emulators import DiscardingStore
 from test_agreement import quantity
+
+# Not beside the build of the image, which takes every processor: uploads would wait too long.
+pytestmark = pytest.mark.xdist_group("image")
 
 
 def size(text: str) -> int:
@@ -31,7 +36,7 @@ def test_memory_with_every_worker_busy_and_a_queue_fits_the_request(binary: Path
     workers = int(overlay.settings["WORKERS"])
     ours = {"WORKERS": str(workers), "QUEUE_DEPTH": overlay.settings["QUEUE_DEPTH"]}
     uploads = workers + min(int(ours["QUEUE_DEPTH"]), 2 * workers)
-    with ForgetfulStore() as store, Server(binary, ours, store=store.url) as running:
+    with DiscardingStore() as store, Server(binary, ours, store=store.url) as running:
         with ThreadPoolExecutor(uploads) as clients:
             answers = list(
                 clients.map(
@@ -46,7 +51,7 @@ def test_memory_with_every_worker_busy_and_a_queue_fits_the_request(binary: Path
             lines.write(json.dumps(figures) + "\n")
     resources = overlay.container["resources"]
     assert peak <= quantity(resources["requests"]["memory"]), "what it needs is not promised to it"
-    # Beyond the peak: TLS, which the stand-in does without, and what a burst of clients takes.
+    # Beyond the peak: TLS, which the emulator does not use, and the memory of a burst of clients.
     limit = quantity(resources["limits"]["memory"])
     assert 2 * peak <= limit
     # Clients' files besides: one window for each worker, at the worst.

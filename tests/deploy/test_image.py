@@ -13,7 +13,10 @@ import pytest
 
 from container import IMAGE, Container, Kit
 from running import Server
-from required import missing, no_stand_ins
+from required import missing, missing_registry_stub
+
+# The image is built once, by the process that runs all of these.
+pytestmark = pytest.mark.xdist_group("image")
 
 STORE_NAME = "store.test"
 STORE_PORT = 4443
@@ -24,7 +27,7 @@ TEN_MEGABYTES = 10_000_000
 def kit(repository: Path) -> Kit:
     kit, why_not = Kit.what_is_missing(repository)
     if kit is None:
-        no_stand_ins(f"the image was neither built nor run: {why_not}")
+        missing_registry_stub(f"the image was neither built nor run: {why_not}")
     kit.build(
         repository,
         "--build-arg", "VERSION=1.2.3", "--build-arg", "REVISION=0123abcd",
@@ -59,13 +62,13 @@ def store_program() -> str:
 # What is in it
 
 
-def test_it_is_at_most_ten_megabytes(kit: Kit):
+def test_image_is_at_most_ten_megabytes(kit: Kit):
     size = kit.inspect()["Size"]
     print(f"the image has {size} bytes")
     assert size <= TEN_MEGABYTES
 
 
-def test_it_says_what_it_is(kit: Kit):
+def test_image_has_labels_user_and_entrypoint(kit: Kit):
     config = kit.inspect()["Config"]
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["/gcs-uploader"]
@@ -85,7 +88,7 @@ def test_it_says_what_it_is(kit: Kit):
     }.items() <= labels.items()
 
 
-def test_it_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
+def test_image_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     made_by_podman = {"etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv"}
     assert files - made_by_podman == {"gcs-uploader", "etc/ssl/certs/ca-certificates.crt"}
@@ -93,12 +96,12 @@ def test_it_holds_the_program_and_the_authorities_and_nothing_else(root: Path):
     assert bundle.count("BEGIN CERTIFICATE") > 50
 
 
-def test_nothing_in_it_can_be_changed_by_its_user(root: Path):
+def test_image_files_cannot_be_changed_by_its_user(root: Path):
     for path in root.rglob("*"):
         assert not path.is_symlink() and not path.stat().st_mode & 0o022, path
 
 
-def test_there_is_no_shell(kit: Kit):
+def test_image_has_no_shell(kit: Kit):
     done = kit.podman("run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c", "true", check=False)
     assert done.returncode == 127
 
@@ -114,7 +117,7 @@ def test_the_program_needs_no_library(root: Path):
     assert "NEEDED" not in headers
 
 
-def test_the_stand_in_for_cloud_storage_is_not_in_it(root: Path):
+def test_image_has_no_emulator(root: Path):
     done = subprocess.run([root / "gcs-uploader", "--help"], capture_output=True, text=True)
     assert re.search(r"^\s+serve\b", done.stdout, re.M)
     assert not re.search(r"^\s+emulator\b", done.stdout, re.M)
@@ -123,7 +126,7 @@ def test_the_stand_in_for_cloud_storage_is_not_in_it(root: Path):
 # How fast it is there
 
 
-def test_it_is_healthy_soon_after_its_start(root: Path):
+def test_server_is_healthy_soon_after_its_start(root: Path):
     """The aim is 20 ms on a machine at rest; the test allows for one that is busy."""
     took = []
     for _ in range(7):
@@ -160,7 +163,7 @@ def store(container: Container, program: str, folder: Path, *arguments: str):
     )  # fmt: skip
 
 
-def test_it_uploads_with_every_restriction_of_a_strict_cluster_and_ends_when_told(
+def test_image_uploads_under_every_restriction_and_stops_on_sigterm(
     kit: Kit, store_program: str, tmp_path: Path
 ):
     """The whole way, and the store's name is looked up by DNS."""
@@ -172,13 +175,13 @@ def test_it_uploads_with_every_restriction_of_a_strict_cluster_and_ends_when_tol
     resolver = tmp_path / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\n")
     with Container(kit, settings, "--volume", f"{resolver}:/etc/resolv.conf:ro") as container:
-        container.until_answered("http://127.0.0.1:4545/api/health")
+        container.wait_for_response("http://127.0.0.1:4545/api/health")
         with (
             beside(container, sys.executable, str(Path(__file__).with_name("names.py")), STORE_NAME),
             store(container, store_program, tmp_path, "-scheme", "http"),
         ):
-            container.until_answered(f"http://127.0.0.1:{STORE_PORT}/_internal/healthcheck")
-            container.until_answered("http://127.0.0.1:4545/api/ready", patience=30)
+            container.wait_for_response(f"http://127.0.0.1:{STORE_PORT}/_internal/healthcheck")
+            container.wait_for_response("http://127.0.0.1:4545/api/ready", timeout=30)
             posted = container.curl(
                 "--fail-with-body", "-X", "POST", "http://127.0.0.1:4545/api/upload-random?size=3MiB"
             )
@@ -259,8 +262,8 @@ def test_https_is_trusted_by_the_images_bundle_alone(
             "-private-key-location", str(authority / "store.key"),
         ),
     ):  # fmt: skip
-        container.until_answered("http://127.0.0.1:4545/api/health")
-        container.until_answered(
+        container.wait_for_response("http://127.0.0.1:4545/api/health")
+        container.wait_for_response(
             f"https://127.0.0.1:{STORE_PORT}/_internal/healthcheck", "--insecure"
         )
         posted = container.curl(

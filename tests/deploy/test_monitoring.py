@@ -11,7 +11,7 @@ import yaml
 
 from rendering import Kustomize, documents
 from running import Server
-from stand_in import ForgetfulStore, MetadataServer
+from emulators import DiscardingStore, MetadataServer
 
 # What other exporters of a cluster say: kube-state-metrics and the kubelet's cAdvisor.
 OTHERS = re.compile(r"(kube|container)_[a-z_]+")
@@ -90,7 +90,7 @@ def exposed(binary: Path) -> dict[str, str]:
     """The families on /metrics, each with its type: of a server that has stored an object after a
     broken transfer, and of one that has a token. A family without a value is not on the page."""
     found = {}
-    with ForgetfulStore() as store:
+    with DiscardingStore() as store:
         with Server(binary, {}, store=store.url) as running:
             answer = running.post("/api/upload-random?size=1MiB")
             assert answer["resumed"] == 1, answer

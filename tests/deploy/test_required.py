@@ -1,4 +1,4 @@
-"""A check that did not run is never taken for one that passed."""
+"""A test that cannot run is skipped with its reason, or fails: it never passes."""
 
 import pytest
 
@@ -6,8 +6,8 @@ import required
 
 
 def outcome(monkeypatch, absent, **settings: str) -> str:
-    """What becomes of a test that lacks something, under these settings."""
-    for name in ("CI", "STAND_INS"):
+    """Return whether a test with a missing tool is "skipped" or "failed" under these settings."""
+    for name in ("CI", "REGISTRY_STUBS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -17,12 +17,12 @@ def outcome(monkeypatch, absent, **settings: str) -> str:
     return "failed" if ended.errisinstance(pytest.fail.Exception) else "skipped"
 
 
-@pytest.mark.parametrize("absent", [required.missing, required.no_stand_ins])
-def test_what_is_missing_skips_at_a_desk_and_fails_in_ci(monkeypatch, absent):
+@pytest.mark.parametrize("absent", [required.missing, required.missing_registry_stub])
+def test_missing_tool_skips_on_a_workstation_and_fails_in_ci(monkeypatch, absent):
     assert outcome(monkeypatch, absent) == "skipped"
     assert outcome(monkeypatch, absent, CI="true") == "failed"
 
 
-def test_in_ci_stand_ins_alone_may_be_left_to_the_real_things(monkeypatch):
-    assert outcome(monkeypatch, required.no_stand_ins, CI="true", STAND_INS="none") == "skipped"
-    assert outcome(monkeypatch, required.missing, CI="true", STAND_INS="none") == "failed"
+def test_ci_may_skip_what_needs_registry_stubs_and_nothing_else(monkeypatch):
+    assert outcome(monkeypatch, required.missing_registry_stub, CI="true", REGISTRY_STUBS="none") == "skipped"
+    assert outcome(monkeypatch, required.missing, CI="true", REGISTRY_STUBS="none") == "failed"

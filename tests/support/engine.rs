@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use gcs_uploader::content::{CHECKSUM_SETTLED, Content, ObjectPrefix, RandomContent, Seed, Source};
+use gcs_uploader::gcs::clock::Clock;
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::http::{HttpConfig, HttpTransport};
-use gcs_uploader::gcs::timing::Timing;
 use gcs_uploader::gcs::{
-    Ahead, Bucket, Client, Endpoint, NewObject, Observer, Prepared, Retry, UploadError, Uploaded,
-    Uploader as _, Window,
+    Bucket, Client, Endpoint, NewObject, Observer, PooledUpload, RetryConfig, SessionPoolConfig,
+    UploadError, Uploaded, Uploader as _, Window,
 };
 use gcs_uploader::telemetry::Metrics;
 
@@ -29,38 +29,38 @@ pub fn client(address: SocketAddr) -> Client {
     Client::new(Bucket {
         endpoint: Endpoint::emulator(&address.to_string()).unwrap(),
         name: "bucket".into(),
-        retry: Retry::default(),
+        retry: RetryConfig::default(),
         transport: Arc::new(HttpTransport::new(config)),
         tokens: Arc::new(NoCredentials),
-        timing: Arc::new(Hurry::default()),
+        clock: Arc::new(Hurry::default()),
     })
 }
 
 /// A client of the store at `address` with a session opened ahead, and with no more than that one:
 /// nothing else happens beside the upload.
-pub fn client_and_prepared(address: SocketAddr, size: u64) -> Option<(Client, Prepared)> {
+pub fn client_and_prepared(address: SocketAddr, size: u64) -> Option<(Client, PooledUpload)> {
     if size < CHECKSUM_SETTLED {
         return None;
     }
     let one = NonZeroUsize::MIN;
-    let ahead = Ahead {
+    let ahead = SessionPoolConfig {
         sessions: one,
-        crew: one,
+        threads: one,
         prefix: ObjectPrefix::default(),
         content_type: "application/octet-stream".into(),
     };
     let bucket = client(address).bucket().clone();
     let metrics = Arc::new(Metrics::new("test"));
-    let client = Client::with_sessions_ahead(bucket, ahead, metrics).unwrap();
+    let client = Client::with_session_pool(bucket, ahead, metrics).unwrap();
     let began = Instant::now();
     let file = loop {
-        match client.prepared(&BTreeMap::new(), size) {
+        match client.take_pooled(&BTreeMap::new(), size) {
             Some(file) => break file,
             None => assert!(began.elapsed() < super::PATIENCE, "no session is opened ahead"),
         }
         std::thread::yield_now();
     };
-    client.prepare_no_more();
+    client.close_pool();
     Some((client, file))
 }
 
@@ -112,7 +112,7 @@ pub struct Once<'a> {
 }
 
 impl Source for Once<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         self.announced
     }
 
@@ -142,7 +142,7 @@ impl Default for Hurry {
     }
 }
 
-impl Timing for Hurry {
+impl Clock for Hurry {
     fn now(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.skipped.load(Ordering::Relaxed))
     }

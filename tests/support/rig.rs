@@ -1,7 +1,7 @@
 //! A stand-in for Cloud Storage with faults to order, and a client of it.
 
 use gcs_uploader::content::{Content as _, RandomContent, Seed};
-use gcs_uploader::emulator::{Action, Break, Config, Emulator, Rule, StoreKind, Target};
+use gcs_uploader::emulator::{Action, Break, Config, Emulator, RequestKind, Rule, StoreKind};
 use gcs_uploader::gcs::{Client, UploadError, Uploaded, Window};
 
 use super::engine;
@@ -28,7 +28,7 @@ impl Rig {
     /// A rig on which these faults are ordered.
     pub fn with(rules: impl IntoIterator<Item = Rule>) -> Self {
         let rig = Self::new();
-        rules.into_iter().for_each(|rule| rig.emulator.faults().order(rule));
+        rules.into_iter().for_each(|rule| rig.emulator.faults().inject(rule));
         rig
     }
 
@@ -96,17 +96,17 @@ pub fn reset_after(bytes: u64) -> Action {
 
 /// The status comes when this much of the body has come, and the connection ends.
 pub fn status_after(bytes: u64, status: u16) -> Action {
-    Action::AnswerAfterRequestBytes { bytes, status, with: Break::Reset }
+    Action::RespondAfterRequestBytes { bytes, status, with: Break::Reset }
 }
 
 pub fn on_start(action: Action) -> Rule {
-    Rule::on(Target::Start, action)
+    Rule::on(RequestKind::Start, action)
 }
 
 pub fn on_data(action: Action) -> Rule {
-    Rule::on(Target::Data, action)
+    Rule::on(RequestKind::Data, action)
 }
 
 pub fn on_status(action: Action) -> Rule {
-    Rule::on(Target::Status, action)
+    Rule::on(RequestKind::Status, action)
 }

@@ -36,7 +36,7 @@ def test_the_examples_are_valid(configuration, example):
 
 
 def test_its_own_tests_ask_no_provider(configuration):
-    """They are the user's tests: they must need neither an account nor stand-in providers."""
+    """Users run these tests: they must need neither an account nor stub providers."""
     for name in OWN_TESTS:
         text = (ROOT / "tests" / name).read_text()
         for provider in ("google", "local", "random"):
@@ -58,7 +58,7 @@ def test_every_validation_has_a_test():
 
 @pytest.fixture(scope="module")
 def provider_7(kit, tmp_path_factory):
-    """Stand-in providers whose google provider is a 7.0.0, with retention_period as a string."""
+    """Stub providers whose google provider is a 7.0.0, with retention_period as a string."""
     folder = shutil.copytree(find_kit(), tmp_path_factory.mktemp("provider-7") / "kit", ignore=shutil.ignore_patterns(".stub"))
     packed = folder / "schema" / "google.json.xz"
     schema = json.loads(lzma.decompress(packed.read_bytes()))
@@ -80,7 +80,7 @@ def provider_7(kit, tmp_path_factory):
 
 
 def test_validating_can_be_held_to_a_major(kit):
-    """The stand-ins are of major 6: held to 7, Terraform finds none, and the work tree stays as it is."""
+    """The stubs have major version 6: limited to 7, Terraform finds none, and the work tree is unchanged."""
     environment = os.environ | {"TF_CLI_CONFIG_FILE": str(kit), "CHECKPOINT_DISABLE": "1", "TF_CLI_ARGS": "-no-color", "GOOGLE": "~> 7.0"}
     done = subprocess.run(["bin/validate"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1

@@ -39,7 +39,7 @@ def test_it_applies_nothing_unasked(workspace):
     workspace.customers(TWO)
     done = workspace.run("bin/customers")
     assert done.returncode == 1
-    assert "nobody is there to approve the plan: run it in a terminal, or with APPROVE=yes" in done.stdout
+    assert "the plan needs approval: run it in a terminal, or with APPROVE=yes" in done.stdout
     assert not (workspace.root / "terraform.tfstate").exists() and not list(workspace.root.glob("*.tfplan"))
 
 
@@ -49,7 +49,7 @@ def test_a_removed_customer_is_named_and_the_refusal_foretold(two):
     assert done.returncode == 0, done.stdout
     said = " ".join(done.stdout.split())
     assert "Note: The bucket gs://gcs-uploader-beta-" in said
-    assert "of beta is to be deleted. Cloud Storage refuses that while there is an object in it; its identity goes all the same." in said
+    assert "of beta will be deleted. Cloud Storage refuses this while the bucket holds objects; the identity is deleted in any case." in said
     assert not (two.overlays / "beta").exists() and not (two.root / "generated" / "beta").exists()
     assert (two.overlays / "alpha" / "kustomization.yaml").exists()
 
@@ -59,13 +59,13 @@ def test_a_bucket_that_goes_with_its_objects_is_shouted_about(workspace):
     assert workspace.run("bin/customers", APPROVE="yes").returncode == 0
     workspace.customers({})
     done = workspace.run("bin/customers", APPROVE="yes")
-    assert "of alpha is to be deleted, and EVERY OBJECT IN IT will be deleted with it" in done.stdout
+    assert "of alpha will be deleted WITH EVERY OBJECT IN IT" in done.stdout
 
 
 def test_a_bucket_that_would_be_replaced_is_named(two):
     two.customers({"alpha": {"location": "US"}, "beta": {"identity": "key"}})
     done = two.run("bin/customers")
-    assert "of alpha is to be replaced by another. Cloud Storage refuses that while there is an object in it" in done.stdout
+    assert "of alpha will be replaced by another. Cloud Storage refuses this while the bucket holds objects" in done.stdout
     assert done.returncode == 1
 
 

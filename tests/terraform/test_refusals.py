@@ -16,15 +16,15 @@ SAID = {
     ),
     "a namespace that another has": (
         {"customer-a": {}, "customer-b": {"namespace": "gcs-uploader-customer-a"}},
-        "customer-a and customer-b (gcs-uploader-customer-a). Write a namespace of its own for each",
+        "customer-a and customer-b (gcs-uploader-customer-a). Set a different namespace for each",
     ),
     "a retention that outlasts the expiry": (
         {"customer-a": {"retention_days": 30, "expire_after_days": 7}},
-        "customer-a: expire_after_days (7) ends before retention_days (30): write at least as many days.",
+        "customer-a: expire_after_days (7) ends before retention_days (30): use at least as many days.",
     ),
     "a prefix that reaches its neighbours": (
         {"customer-a": {"object_prefix": "uploads"}},
-        'customer-a: object_prefix is "uploads": write folders of letters, digits, dots, underscores and hyphens, each ended by a slash',
+        'customer-a: object_prefix is "uploads": write folders of letters, digits, dots, underscores and hyphens, each followed by a slash',
     ),
     "a quota that is too small": (
         {"customer-a": {"sizes": {"max_replicas": 8}}},
@@ -36,11 +36,11 @@ SAID = {
     ),
     "a field that there is none of": (
         {"customer-a": {"expire_afterdays": 7}},
-        "There is no such field: customer-a.expire_afterdays.",
+        "Unknown field: customer-a.expire_afterdays.",
     ),
     "a size that there is none of": (
         {"customer-a": {"sizes": {"threads": 7}}},
-        "There is no such field: customer-a.sizes.threads.",
+        "Unknown field: customer-a.sizes.threads.",
     ),
     "a number where a list belongs": (
         {"customer-a": {"key_versions": 2}},
@@ -66,4 +66,4 @@ def test_a_slip_in_the_file_that_a_person_writes_is_found(workspace):
     workspace.example()
     file = workspace.root / "customers.auto.tfvars"
     file.write_text(file.read_text().replace("retention_days ", "retention_dais "))
-    assert "There is no such field: customer-c.retention_dais." in workspace.refused("plan", "-input=false")
+    assert "Unknown field: customer-c.retention_dais." in workspace.refused("plan", "-input=false")

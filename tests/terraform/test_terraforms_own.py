@@ -1,8 +1,4 @@
-"""The configuration's own tests (terraform/tests/) are green, every run of them.
-
-They take longest by far, so conftest.py starts them beside the other tests; the name of this file
-puts it behind those.
-"""
+"""The configuration's own tests (terraform/tests/) pass, and each of their runs was executed."""
 
 import re
 
@@ -13,14 +9,13 @@ from workspace import OWN_TESTS, REPOSITORY
 FOLDER = REPOSITORY / "terraform" / "tests"
 
 
+def test_configuration_has_own_tests():
+    assert OWN_TESTS
+
+
 @pytest.mark.parametrize("file", OWN_TESTS)
-def test_its_own_tests_pass(own_tests, file):
-    said = own_tests()
-    assert f"tests/{file}... pass" in said, said
-
-
-def test_every_run_of_its_own_tests_was_counted(own_tests):
-    written = sum(len(re.findall(r"^run ", (FOLDER / name).read_text(), re.M)) for name in OWN_TESTS)
-    counted = re.findall(r"(\d+) passed, (\d+) failed", own_tests())
-    assert sum(int(passed) for passed, _ in counted) == written
-    assert all(failed == "0" for _, failed in counted)
+def test_every_run_of_an_own_test_file_passes(configuration, file):
+    output = configuration.run("terraform", "test", f"-filter=tests/{file}").stdout
+    assert f"tests/{file}... pass" in output, output
+    written = len(re.findall(r"^run ", (FOLDER / file).read_text(), re.M))
+    assert re.findall(r"(\d+) passed, (\d+) failed", output) == [(str(written), "0")], output

@@ -77,7 +77,7 @@ def test_a_registry_with_immutable_tags_gets_none_that_moves(repository):
 def test_a_tag_that_is_no_version_is_refused(repository, tag):
     done = run(".github/scripts/image-tags", cwd=repository, REF=f"refs/tags/{tag}", COMMIT=COMMIT)
     assert done.returncode == 2
-    assert "no semantic version" in done.stderr
+    assert "is not a semantic version" in done.stderr
 
 
 @pytest.mark.parametrize("branch", ["a$(touch${IFS}pwned)", "a`touch${IFS}pwned`", "a;touch${IFS}pwned", "$(shell touch pwned)", "latest"])
@@ -229,7 +229,7 @@ def test_no_other_cluster_than_the_one_for_this_is_touched(tmp_path):
     for script in ("deploy", "upload", "roll-out", "customers", "isolation"):
         done = subprocess.run([SCRIPTS / "cluster" / script], env=wanted, capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
-        assert "nothing is tried on another one" in done.stderr
+        assert "other clusters are never used" in done.stderr
     assert set((tmp_path / "asked").read_text().splitlines()) == {"config current-context"}
 
 
@@ -281,7 +281,7 @@ esac
 
 @pytest.fixture
 def registry(repository, tmp_path):
-    """Runs a step of `image` with stand-ins for docker and cosign, and tells what they were asked."""
+    """Run a step of `image` with stubs of docker and cosign, and return their arguments."""
     programs = tmp_path / "programs"
     programs.mkdir()
     asked = '#!/bin/sh\necho "{0} $*" >>"$LOG"\n'

@@ -33,7 +33,7 @@ fn copy(bencher: Bencher) {
 /// A new file of so many bytes, and with it its checksum.
 #[divan::bench(args = [0, 1 << 10, 1 << 20, 1 << 30])]
 fn new_file(size: u64) -> RandomContent {
-    RandomContent::new(Seed::draw(), black_box(size))
+    RandomContent::new(Seed::random(), black_box(size))
 }
 
 /// What it would cost to look at every byte.

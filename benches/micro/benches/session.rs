@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use gcs_uploader::content::{Content, RandomContent, Seed};
 use gcs_uploader::gcs::credentials::NoCredentials;
-use gcs_uploader::gcs::timing::SystemTiming;
+use gcs_uploader::gcs::clock::SystemClock;
 use gcs_uploader::gcs::transport::{Answer, Body, Method, Request, Transport, TransportError};
 use gcs_uploader::gcs::{
-    Bucket, Client, Endpoint, NewObject, Observer, Retry, Uploaded, Uploader as _,
+    Bucket, Client, Endpoint, NewObject, Observer, RetryConfig, Uploaded, Uploader as _,
 };
 
 const NAME: &str = "0199-object";
@@ -60,10 +60,10 @@ fn upload(bencher: divan::Bencher, size: u64) {
     let client = Client::new(Bucket {
         endpoint: Endpoint::emulator("http://store").expect("an endpoint"),
         name: "bucket".to_owned(),
-        retry: Retry::default(),
+        retry: RetryConfig::default(),
         transport: Arc::new(transport),
         tokens: Arc::new(NoCredentials),
-        timing: Arc::new(SystemTiming::default()),
+        clock: Arc::new(SystemClock::default()),
     });
     let object = NewObject {
         name: NAME.to_owned(),

@@ -1,77 +1,78 @@
-//! Faults to order, and what was seen on the way.
+//! Fault injection, and the record of requests.
 
-mod record;
+mod request_log;
 mod rule;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-pub use self::record::{SeenRequest, Violation};
-pub use self::rule::{Action, Processing, RawAnswer, RequestKind, Rule, Target};
+pub use self::request_log::{RecordedRequest, Violation};
+pub use self::rule::{Action, Break, Processing, RawResponse, RequestKind, Rule, Target};
 
-use self::record::Record;
+use self::request_log::RequestLog;
+use crate::sync::LockExt;
 
-/// The faults that were ordered and have not happened yet, and the record of requests.
+/// Injected faults that are still pending, and the record of requests.
 ///
-/// A [`Rule`] says on which requests something goes wrong, and what. Rules are considered in the
-/// order in which they were given: the first that matches a request and has nothing left to let
-/// pass acts on it, and those after it do not see the request. A rule that has acted as often as it
-/// says is gone.
+/// A [`Rule`] selects requests and an [`Action`] that goes wrong with them. Rules are tried in the
+/// order in which they were injected. The first rule that matches a request, and has no more
+/// requests to skip, acts on it; later rules do not see that request. A rule is removed after it
+/// has acted as many times as it says.
 ///
-/// Over HTTP the same is `POST /_emulator/faults` with a rule or a list of rules in JSON, `GET` for
-/// those that are left, `DELETE` to clear them:
+/// The same over HTTP: `POST /_emulator/faults` with a rule or a list of rules in JSON, `GET` to
+/// list the pending rules, `DELETE` to clear them:
 ///
 /// ```json
 /// {"on": "data", "after": 1, "times": 2, "object": "reports/7",
 ///  "action": {"status": {"status": 503, "retry_after": "2"}}}
 /// ```
 ///
-/// `after` (0), `times` (1) and `object` (any) may be left out. The actions are those of
-/// [`Action`], in lower case with underscores. `GET /_emulator/requests` answers what was seen:
-/// [`SeenRequest`] and [`Violation`]; `DELETE` forgets it. Requests under `/_emulator/` meet no
-/// faults and are not recorded.
+/// `after` (default 0), `times` (default 1) and `object` (default any) are optional. [`Action`]
+/// lists the JSON name of each action. `GET /_emulator/requests` returns each [`RecordedRequest`] and
+/// [`Violation`]; `DELETE` clears them. No fault acts on requests below `/_emulator/`, and they are
+/// not recorded.
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
-    record: Mutex<Record>,
+    request_log: Mutex<RequestLog>,
 }
 
 impl Faults {
-    /// Orders a fault, behind those ordered before.
-    pub fn order(&self, rule: Rule) {
+    /// Adds a rule after the existing ones.
+    pub fn inject(&self, rule: Rule) {
         self.rules().push(rule);
     }
 
-    /// The rules that have not acted as often as they say.
+    /// The rules that have not acted as many times as they say.
     pub fn pending(&self) -> Vec<Rule> {
         self.rules().clone()
     }
 
-    /// Takes back what has not happened yet.
+    /// Removes all pending rules.
     pub fn clear(&self) {
         self.rules().clear();
     }
 
-    /// The last 10,000 requests that were answered or broken off, oldest first.
-    pub fn requests(&self) -> Vec<SeenRequest> {
-        self.record().requests()
+    /// The last 10,000 requests that are finished or were broken off, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.request_log().requests()
     }
 
-    /// The first 1,000 requests that no client should ever make, whatever went wrong before.
+    /// The first 1,000 violations of the protocol, which no fault excuses.
     pub fn violations(&self) -> Vec<Violation> {
-        self.record().violations()
+        self.request_log().violations()
     }
 
-    /// Forgets the requests and the violations.
-    pub fn forget(&self) {
-        self.record().forget();
+    /// Clears the recorded requests and violations.
+    pub fn clear_requests(&self) {
+        self.request_log().clear();
     }
 
-    /// What is to go wrong with this request, if anything.
-    pub(super) fn strike(&self, kind: RequestKind, object: Option<&str>) -> Option<Action> {
+    /// Returns the action for this request, if a rule acts on it, and counts it for that rule.
+    pub(super) fn next_action(&self, kind: RequestKind, object: Option<&str>) -> Option<Action> {
         let mut rules = self.rules();
         let index = rules
             .iter_mut()
-            .position(|rule| rule.times > 0 && rule.matches(kind, object) && rule.let_pass())?;
+            .position(|rule| rule.times > 0 && rule.matches(kind, object) && rule.skip_or_act())?;
         let rule = &mut rules[index];
         rule.times -= 1;
         let action = rule.action.clone();
@@ -79,20 +80,20 @@ impl Faults {
         Some(action)
     }
 
-    pub(super) fn saw(&self, request: SeenRequest) {
-        self.record().push(request);
+    pub(super) fn record_request(&self, request: RecordedRequest) {
+        self.request_log().push_request(request);
     }
 
-    pub(super) fn violated(&self, violation: Violation) {
-        self.record().violated(violation);
+    pub(super) fn record_violation(&self, violation: Violation) {
+        self.request_log().push_violation(violation);
     }
 
     fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rules.lock_ignoring_poison()
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn request_log(&self) -> MutexGuard<'_, RequestLog> {
+        self.request_log.lock_ignoring_poison()
     }
 }
 
@@ -104,51 +105,63 @@ mod tests {
         Action::Status { status, retry_after: None }
     }
 
-    fn struck(faults: &Faults, kind: RequestKind, object: &str) -> Option<u16> {
-        match faults.strike(kind, Some(object)) {
+    fn injected_status(faults: &Faults, kind: RequestKind, object: &str) -> Option<u16> {
+        match faults.next_action(kind, Some(object)) {
             Some(Action::Status { status, .. }) => Some(status),
-            Some(other) => panic!("{other:?} was not ordered"),
+            Some(other) => panic!("unexpected action {other:?}"),
             None => None,
         }
     }
 
     #[test]
-    fn rules_act_in_order_and_as_often_as_they_say() {
+    fn rules_act_in_order_and_as_many_times_as_they_say() {
         let faults = Faults::default();
-        faults.order(Rule::on(Target::Data, status(500)).times(2));
-        faults.order(Rule::on(Target::Data, status(408)));
-        let seen: Vec<_> = (0..4).map(|_| struck(&faults, RequestKind::Data, "a")).collect();
+        faults.inject(Rule::on(RequestKind::Data, status(500)).times(2));
+        faults.inject(Rule::on(RequestKind::Data, status(408)));
+        let seen: Vec<_> =
+            (0..4).map(|_| injected_status(&faults, RequestKind::Data, "a")).collect();
         assert_eq!(seen, [Some(500), Some(500), Some(408), None]);
         assert_eq!(faults.pending(), []);
     }
 
     #[test]
-    fn a_rule_lets_pass_what_it_says_and_leaves_it_to_later_rules() {
+    fn rule_leaves_the_requests_that_it_skips_to_later_rules() {
         let faults = Faults::default();
-        faults.order(Rule::on(Target::Any, status(500)).after(1));
-        faults.order(Rule::on(Target::Status, status(408)));
-        assert_eq!(struck(&faults, RequestKind::Status, "a"), Some(408));
-        assert_eq!(struck(&faults, RequestKind::Start, "a"), Some(500));
+        faults.inject(Rule::on(Target::Any, status(500)).after(1));
+        faults.inject(Rule::on(RequestKind::Status, status(408)));
+        assert_eq!(injected_status(&faults, RequestKind::Status, "a"), Some(408));
+        assert_eq!(injected_status(&faults, RequestKind::Start, "a"), Some(500));
     }
 
     #[test]
-    fn a_rule_keeps_to_its_kind_and_its_object() {
+    fn rule_acts_only_on_its_kind_and_its_object() {
         let faults = Faults::default();
-        faults.order(Rule::on(Target::Delete, status(500)).object("a"));
-        assert_eq!(struck(&faults, RequestKind::Cancel, "a"), None);
-        assert_eq!(struck(&faults, RequestKind::Delete, "b"), None);
-        assert_eq!(struck(&faults, RequestKind::Delete, "a"), Some(500));
+        faults.inject(Rule::on(RequestKind::Delete, status(500)).object("a"));
+        assert_eq!(injected_status(&faults, RequestKind::Cancel, "a"), None);
+        assert_eq!(injected_status(&faults, RequestKind::Delete, "b"), None);
+        assert_eq!(injected_status(&faults, RequestKind::Delete, "a"), Some(500));
     }
 
     #[test]
-    fn reads_the_json_that_the_documentation_shows() {
+    fn target_is_any_or_a_kind_in_json() {
+        for (target, json) in
+            [(Target::Any, "\"any\""), (Target::Kind(RequestKind::Status), "\"status\"")]
+        {
+            assert_eq!(serde_json::to_string(&target).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Target>(json).unwrap(), target);
+        }
+        assert!(serde_json::from_str::<Target>("\"every\"").is_err());
+    }
+
+    #[test]
+    fn documented_json_is_parsed() {
         let rule: Rule = serde_json::from_str(
             r#"{"on": "data", "after": 1, "times": 2, "object": "reports/7",
                 "action": {"status": {"status": 503, "retry_after": "2"}}}"#,
         )
         .unwrap();
         let action = Action::Status { status: 503, retry_after: Some("2".to_owned()) };
-        assert_eq!(rule, Rule::on(Target::Data, action).after(1).times(2).object("reports/7"));
+        assert_eq!(rule, Rule::on(RequestKind::Data, action).after(1).times(2).object("reports/7"));
         assert!(serde_json::from_str::<Rule>(r#"{"on": "data", "actoin": {}}"#).is_err());
     }
 }

@@ -1,19 +1,28 @@
-//! What can be ordered.
+//! Rules: which requests a fault acts on, and what it does.
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::emulator::wire::Break;
+/// How a connection is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Break {
+    /// TCP RST: data that the client has not read yet is lost.
+    Reset,
+    /// TCP FIN: the client can read all data that was sent, and then the end.
+    Close,
+}
 
-/// What a request is for, as far as faults and the record tell requests apart.
+/// The kind of a request, as faults and the record distinguish requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequestKind {
     /// Starts an upload session.
     Start,
-    /// Brings bytes to a session, or finishes it: also the `bytes */0` of an empty object.
+    /// Sends bytes to a session, or finishes it. Includes the `bytes */0` of an empty object.
     Data,
-    /// Asks a session what is persisted.
+    /// Asks a session how much is persisted.
     Status,
     /// Cancels a session.
     Cancel,
@@ -27,75 +36,76 @@ pub enum RequestKind {
     List,
     /// Deletes an object.
     Delete,
-    /// Makes, reads or lists buckets.
+    /// Creates, reads or lists buckets.
     Bucket,
-    /// Anything else: not a request that the emulator knows.
+    /// Any request that the emulator does not implement.
     Other,
 }
 
-/// Which requests a rule is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// The requests that a rule applies to. In JSON: a [`RequestKind`], or `any`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// [`RequestKind::Start`].
-    Start,
-    /// [`RequestKind::Data`].
-    Data,
-    /// [`RequestKind::Status`].
-    Status,
-    /// [`RequestKind::Cancel`].
-    Cancel,
-    /// [`RequestKind::Simple`].
-    Simple,
-    /// [`RequestKind::Metadata`].
-    Metadata,
-    /// [`RequestKind::Download`].
-    Download,
-    /// [`RequestKind::List`].
-    List,
-    /// [`RequestKind::Delete`].
-    Delete,
-    /// [`RequestKind::Bucket`].
-    Bucket,
+    /// Requests of this kind.
+    Kind(RequestKind),
     /// Every request.
     Any,
 }
 
+/// [`Target::Any`] in JSON.
+const ANY: &str = "any";
+
 impl Target {
     fn includes(self, kind: RequestKind) -> bool {
         match self {
+            Self::Kind(target) => target == kind,
             Self::Any => true,
-            Self::Start => kind == RequestKind::Start,
-            Self::Data => kind == RequestKind::Data,
-            Self::Status => kind == RequestKind::Status,
-            Self::Cancel => kind == RequestKind::Cancel,
-            Self::Simple => kind == RequestKind::Simple,
-            Self::Metadata => kind == RequestKind::Metadata,
-            Self::Download => kind == RequestKind::Download,
-            Self::List => kind == RequestKind::List,
-            Self::Delete => kind == RequestKind::Delete,
-            Self::Bucket => kind == RequestKind::Bucket,
         }
     }
 }
 
-/// An order: on which requests what goes wrong, and how often.
+impl From<RequestKind> for Target {
+    fn from(kind: RequestKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Kind(kind) => kind.serialize(serializer),
+            Self::Any => serializer.serialize_str(ANY),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == ANY {
+            return Ok(Self::Any);
+        }
+        RequestKind::deserialize(text.into_deserializer()).map(Self::Kind)
+    }
+}
+
+/// A fault: which requests it acts on, how many times, and what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Which requests it is for.
+    /// The requests to consider.
     pub on: Target,
-    /// How many of them to let pass first.
+    /// The number of requests to skip first.
     #[serde(default)]
     pub after: u32,
-    /// How many of them then to act on.
+    /// The number of requests to act on after that.
     #[serde(default = "once")]
     pub times: u32,
-    /// Only those for the object of this name; `None`: for any. The name is the one in the path or
-    /// the query, or that of the session: a start that has it in its body alone is for none.
+    /// Restricts the rule to requests for the object of this name; `None` for all requests. The name
+    /// is taken from the path, the query or the session; a session start that names its object only
+    /// in the body matches no name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// What goes wrong.
+    /// The fault.
     pub action: Action,
 }
 
@@ -104,12 +114,12 @@ fn once() -> u32 {
 }
 
 impl Rule {
-    /// Acts on the next request of the target, once.
-    pub fn on(target: Target, action: Action) -> Self {
-        Self { on: target, after: 0, times: 1, object: None, action }
+    /// A rule that acts once, on the next request of the target.
+    pub fn on(target: impl Into<Target>, action: Action) -> Self {
+        Self { on: target.into(), after: 0, times: 1, object: None, action }
     }
 
-    /// Lets this many requests pass first.
+    /// Skips this many requests first.
     pub fn after(self, after: u32) -> Self {
         Self { after, ..self }
     }
@@ -119,7 +129,7 @@ impl Rule {
         Self { times, ..self }
     }
 
-    /// Acts only on requests for the object of this name.
+    /// Restricts the rule to requests for the object of this name.
     pub fn object(self, name: impl Into<String>) -> Self {
         Self { object: Some(name.into()), ..self }
     }
@@ -128,123 +138,133 @@ impl Rule {
         self.on.includes(kind) && self.object.as_deref().is_none_or(|name| object == Some(name))
     }
 
-    /// Counts a request that matches; true when it is one to act on.
-    pub(super) fn let_pass(&mut self) -> bool {
+    /// Counts a matching request. Returns false for one to skip, true for one to act on.
+    pub(super) fn skip_or_act(&mut self) -> bool {
         let due = self.after == 0;
         self.after = self.after.saturating_sub(1);
         due
     }
 }
 
-/// What goes wrong with a request.
+/// A fault of a request. In JSON, actions have the names in parentheses.
 ///
-/// Where an action counts bytes of a request's body and the body has no more than that, the
-/// request is processed and answered as if nothing had been ordered; with as many bytes as the body
-/// has, a connection is broken off after the request has been processed, before its answer.
+/// An action at a byte of the request body has no effect if the body is not longer than that. The
+/// exception is [`BreakAfterRequestBytes`](Self::BreakAfterRequestBytes) with exactly the body's
+/// length: the request is processed, and the connection is broken before the response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
-    /// The body is read and forgotten, and the answer is this status with an error in JSON.
+    /// Reads and discards the body, and responds with this status and an error in JSON (`status`).
     Status {
-        /// 503, for instance.
+        /// The status, for instance 503.
         status: u16,
-        /// The header Retry-After as it is to be written: seconds, an HTTP date, nonsense.
+        /// The Retry-After header, sent as it is: seconds, an HTTP date or an invalid value.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// The connection is broken off when this much of the body has been received; 0: before
-    /// anything is done. A session keeps the whole 256 KiB steps.
+    /// Breaks the connection after this much of the body; with 0, before processing begins. A
+    /// session keeps whole steps of 256 KiB (`break_after_request_bytes`).
     BreakAfterRequestBytes {
-        /// Bytes of the body.
+        /// Number of body bytes.
         bytes: u64,
-        /// How.
+        /// The kind of break.
         with: Break,
     },
-    /// The request is processed, and the connection broken off in place of the answer.
-    BreakBeforeAnswer {
-        /// How.
+    /// Processes the request, and breaks the connection in place of the response
+    /// (`break_before_answer`).
+    #[serde(rename = "break_before_answer")]
+    BreakBeforeResponse {
+        /// The kind of break.
         with: Break,
     },
-    /// The request is processed, and the connection broken off after so much of the answer, its
-    /// status line and headers included.
-    BreakAfterAnswerBytes {
-        /// Bytes of the answer, from its first letter.
+    /// Processes the request, and breaks the connection after this much of the response
+    /// (`break_after_answer_bytes`).
+    #[serde(rename = "break_after_answer_bytes")]
+    BreakAfterResponseBytes {
+        /// Number of response bytes, including status line and headers.
         bytes: u64,
-        /// How.
+        /// The kind of break.
         with: Break,
     },
-    /// Of this request's body no more than this is persisted, in whole 256 KiB steps; the rest is
-    /// read and forgotten, and the answer is the 308 that says so.
+    /// Persists at most this much of the body, in whole steps of 256 KiB, discards the rest, and
+    /// responds with a 308 that says so (`persist_at_most`).
     PersistAtMost {
-        /// Bytes of the body.
+        /// Number of body bytes.
         bytes: u64,
     },
-    /// When this much of the body has been received, the answer is this status, and the connection
-    /// is broken, whatever the client is still sending. A session keeps the whole 256 KiB steps.
-    AnswerAfterRequestBytes {
-        /// Bytes of the body.
+    /// Responds with this status after this much of the body, and breaks the connection while the
+    /// client may still be sending. A session keeps whole steps of 256 KiB
+    /// (`answer_after_request_bytes`).
+    #[serde(rename = "answer_after_request_bytes")]
+    RespondAfterRequestBytes {
+        /// Number of body bytes.
         bytes: u64,
         /// The status.
         status: u16,
-        /// How the connection ends: after a close the client can read the answer, a reset may
+        /// The kind of break. After a close the client can read the response; a reset may
         /// overtake it.
         with: Break,
     },
-    /// The request is processed, and its answer held back.
-    StallBeforeAnswer {
+    /// Processes the request, and delays its response (`stall_before_answer`).
+    #[serde(rename = "stall_before_answer")]
+    StallBeforeResponse {
         /// Milliseconds.
         ms: u64,
     },
-    /// When this much of the body has been received, nothing more is read for a while. Some MiB
-    /// may still go into the sockets' buffers: a client notices only when it sends more than that.
+    /// Stops reading for a while after this much of the body. Some MiB may still fit into the socket
+    /// buffers, so a client notices only when it sends more than that
+    /// (`stall_after_request_bytes`).
     StallAfterRequestBytes {
-        /// Bytes of the body.
+        /// Number of body bytes.
         bytes: u64,
         /// Milliseconds.
         ms: u64,
     },
-    /// The answer is this, whatever it should have been. Closes the connection.
-    Answer(RawAnswer),
-    /// The request is processed; the answer's content is cut short, and its Content-Length with it.
-    TruncateAnswer {
-        /// Bytes of the content that are left.
+    /// Sends this response in place of the regular one, and closes the connection (`answer`).
+    #[serde(rename = "answer")]
+    Respond(RawResponse),
+    /// Processes the request, and shortens the response's body and Content-Length
+    /// (`truncate_answer`).
+    #[serde(rename = "truncate_answer")]
+    TruncateResponse {
+        /// Number of body bytes to keep.
         bytes: u64,
     },
-    /// The session of this request is forgotten; this status (404, 410, 499) is the answer now, and
-    /// to each later request to the session.
+    /// Ends the session of this request. The response to this and to every later request to the
+    /// session is this status: 404, 410 or 499 (`lose_session`).
     LoseSession {
         /// The status.
         status: u16,
     },
 }
 
-/// An answer, letter by letter.
+/// A response that is sent exactly as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawAnswer {
+pub struct RawResponse {
     /// The status.
     pub status: u16,
-    /// Headers, as they are to be written. Content-Length is added unless it is among them.
+    /// Headers. Content-Length is added unless it is among them.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// The content.
+    /// The body.
     #[serde(default)]
     pub body: String,
-    /// This many spaces follow the content: for answers that are too large.
+    /// Number of spaces to append to the body, to make responses that are too large.
     #[serde(default)]
     pub padding: u64,
-    /// What becomes of the request.
+    /// Processing of the request.
     #[serde(default)]
     pub processing: Processing,
 }
 
-/// What becomes of a request whose answer is made up.
+/// Processing of a request whose response is replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Processing {
-    /// Its body is read and forgotten.
+    /// The body is read and discarded.
     #[default]
     Skipped,
-    /// It is processed as usual; only its answer is replaced.
+    /// The request is processed; only its response is replaced.
     Done,
 }

@@ -1,15 +1,15 @@
-//! The store in a directory.
+//! Storage in a directory.
 //!
-//! An object `a/b` of the bucket `bucket` is the file `DIR/bucket/a/b`. What is known of it lies in
-//! `DIR/bucket/.emulator/objects/GENERATION.json`; content that is still coming in
-//! `DIR/bucket/.emulator/uploads`. A name that is no plain path (`a//b`, `../a`, a folder's name
-//! with a slash at its end, a segment longer than a file's name may be) or whose path is taken (by
-//! the object `a`, by a link, by a file that somebody put there) has its content in
-//! `DIR/bucket/.emulator/content/GENERATION`. Files that the emulator has not made are not shown,
+//! The object `a/b` of the bucket `bucket` is the file `DIR/bucket/a/b`. Its metadata is in
+//! `DIR/bucket/.emulator/objects/GENERATION.json`, and uploads in progress are in
+//! `DIR/bucket/.emulator/uploads`. Some names cannot be used as a path: `a//b`, `../a`, a trailing
+//! slash, a segment longer than a file name may be. Other paths are occupied: by the object `a`, by a
+//! link, by a file of someone else. The content of such objects is in
+//! `DIR/bucket/.emulator/content/GENERATION`. Files that the emulator did not create are not listed
 //! and never touched.
 //!
-//! After the process was killed at any moment, each object is there as it was before or as it was
-//! to be. The machine's own crash is another matter: nothing is forced to the disk.
+//! If the process is killed at any moment, each object is either in its old or in its new state. A
+//! crash of the machine is not covered: nothing is synced to the disk.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -20,28 +20,28 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::staged::Staged;
+use super::staged::StagedContent;
 use crate::emulator::checksum::Checksums;
-use crate::emulator::http::BUFFER;
-use crate::emulator::object::{Content, Description, Object, check_bucket_name};
-use crate::emulator::precondition::Version;
+use crate::emulator::http::BUFFER_SIZE;
+use crate::emulator::object::{Content, Object, ObjectMetadata, check_bucket_name};
+use crate::emulator::precondition::ObjectVersion;
 
-/// The folder, in a bucket's folder, for what is not for users to see.
+/// The folder for internal files in each bucket's folder.
 const HIDDEN: &str = ".emulator";
-/// The file whose lock says that an emulator uses the directory.
+/// The lock file of a directory in use.
 const LOCK: &str = ".emulator.lock";
-/// The longest file name on the usual file systems, in bytes.
+/// The longest file name on common file systems, in bytes.
 const MAX_SEGMENT: usize = 255;
 
-/// A directory that this process alone uses.
+/// A directory that is locked for this process.
 pub(super) struct Directory {
     root: PathBuf,
     uploads: AtomicU64,
-    /// Held as long as the store is.
+    /// Locked until this is dropped.
     _lock: File,
 }
 
-/// Why a directory cannot be a store.
+/// The reason why a directory cannot be opened as a store.
 #[derive(Debug, Error)]
 pub(in crate::emulator) enum OpenError {
     #[error("{} cannot be used: {source}", path.display())]
@@ -50,17 +50,18 @@ pub(in crate::emulator) enum OpenError {
     InUse { path: PathBuf },
 }
 
-/// What a file in `objects` says.
+/// The metadata of an object as a file in `objects`.
 #[derive(Serialize, Deserialize)]
-struct Entry {
-    description: Description,
+struct StoredMetadata {
+    #[serde(rename = "description")]
+    metadata: ObjectMetadata,
     generation: u64,
     metageneration: u64,
     size: u64,
     crc32c: u32,
     md5: [u8; 16],
     created: SystemTime,
-    /// Where the content is, below the bucket's folder.
+    /// The path of the content, relative to the bucket's folder.
     file: PathBuf,
 }
 
@@ -77,16 +78,16 @@ impl Directory {
         }
     }
 
-    /// The buckets that an emulator made here, and when.
+    /// Returns name and creation time of the buckets in the directory.
     pub(super) fn buckets(&self) -> Result<Vec<(String, SystemTime)>, OpenError> {
         let failed = |source| OpenError::Io { path: self.root.clone(), source };
         let mut buckets = Vec::new();
         for folder in fs::read_dir(&self.root).map_err(failed)? {
             let Ok(name) = folder.map_err(failed)?.file_name().into_string() else { continue };
-            let hidden = self.hidden(&name, "objects");
-            if check_bucket_name(&name).is_ok() && hidden.is_dir() {
-                let made = fs::metadata(&hidden).and_then(|metadata| metadata.created());
-                buckets.push((name, made.unwrap_or(SystemTime::UNIX_EPOCH)));
+            let objects = self.internal_folder(&name, "objects");
+            if check_bucket_name(&name).is_ok() && objects.is_dir() {
+                let created = fs::metadata(&objects).and_then(|metadata| metadata.created());
+                buckets.push((name, created.unwrap_or(SystemTime::UNIX_EPOCH)));
             }
         }
         Ok(buckets)
@@ -94,33 +95,38 @@ impl Directory {
 
     pub(super) fn create_bucket(&self, bucket: &str) -> io::Result<()> {
         for folder in ["uploads", "content", "objects"] {
-            fs::create_dir_all(self.hidden(bucket, folder))?;
+            fs::create_dir_all(self.internal_folder(bucket, folder))?;
         }
         Ok(())
     }
 
-    /// The objects of a bucket. Clears away what a process that was killed has left.
+    /// Loads the objects of a bucket, and deletes what a killed process may have left.
     pub(super) fn load(&self, bucket: &str) -> Result<Vec<Object>, OpenError> {
         let failed = |source| OpenError::Io { path: self.root.join(bucket), source };
         self.create_bucket(bucket).map_err(failed)?;
-        for upload in fs::read_dir(self.hidden(bucket, "uploads")).map_err(failed)? {
+        for upload in fs::read_dir(self.internal_folder(bucket, "uploads")).map_err(failed)? {
             fs::remove_file(upload.map_err(failed)?.path()).map_err(failed)?;
         }
         let mut entries = self.entries(bucket).map_err(failed)?;
         entries.sort_by(|a, b| {
-            a.description.name.cmp(&b.description.name).then(b.generation.cmp(&a.generation))
+            a.metadata.name.cmp(&b.metadata.name).then(b.generation.cmp(&a.generation))
         });
         let mut objects: Vec<Object> = Vec::new();
-        for of_one_name in entries.chunk_by(|a, b| a.description.name == b.description.name) {
-            // More than one: a process was killed while it replaced an object.
-            let suspicious = of_one_name.len() > 1;
-            let sound = |entry: &&Entry| self.is_sound(bucket, entry, suspicious);
-            let kept = of_one_name.iter().find(sound);
+        for of_one_name in entries.chunk_by(|a, b| a.metadata.name == b.metadata.name) {
+            // Several entries of one name: a process was killed while it replaced the object. The
+            // checksum decides which of them belongs to the content.
+            let verify_checksum = of_one_name.len() > 1;
+            let has_content =
+                |entry: &&StoredMetadata| self.has_content(bucket, entry, verify_checksum);
+            let kept = of_one_name.iter().find(has_content);
             for entry in of_one_name {
                 if kept.is_none_or(|kept| kept.generation != entry.generation) {
-                    let name = &entry.description.name;
-                    log::warn!("emulator: {bucket}/{name} has no such content any more: dropped");
-                    fs::remove_file(self.entry(bucket, entry.generation)).map_err(failed)?;
+                    let name = &entry.metadata.name;
+                    log::warn!(
+                        "emulator: the content of {bucket}/{name} is missing: object dropped"
+                    );
+                    fs::remove_file(self.metadata_path(bucket, entry.generation))
+                        .map_err(failed)?;
                 }
             }
             objects.extend(kept.map(|entry| self.object(bucket, entry)));
@@ -128,39 +134,45 @@ impl Directory {
         Ok(objects)
     }
 
-    fn entries(&self, bucket: &str) -> io::Result<Vec<Entry>> {
+    fn entries(&self, bucket: &str) -> io::Result<Vec<StoredMetadata>> {
         let mut entries = Vec::new();
-        for file in fs::read_dir(self.hidden(bucket, "objects"))? {
+        for file in fs::read_dir(self.internal_folder(bucket, "objects"))? {
             let path = file?.path();
-            let entry =
-                fs::read(&path).and_then(|text| Ok(serde_json::from_slice::<Entry>(&text)?));
+            let entry = fs::read(&path)
+                .and_then(|text| Ok(serde_json::from_slice::<StoredMetadata>(&text)?));
             match entry {
                 Ok(entry)
-                    if is_below(&entry.file) && path == self.entry(bucket, entry.generation) =>
+                    if is_relative(&entry.file)
+                        && path == self.metadata_path(bucket, entry.generation) =>
                 {
                     entries.push(entry);
                 }
-                Ok(_) => log::warn!("emulator: {} is not an entry: ignored", path.display()),
-                Err(error) => log::warn!("emulator: {} ignored: {error}", path.display()),
+                Ok(_) => {
+                    log::warn!("emulator: ignored {}: not an object's metadata", path.display())
+                }
+                Err(error) => log::warn!("emulator: ignored {}: {error}", path.display()),
             }
         }
         Ok(entries)
     }
 
-    fn is_sound(&self, bucket: &str, entry: &Entry, suspicious: bool) -> bool {
+    fn has_content(&self, bucket: &str, entry: &StoredMetadata, verify_checksum: bool) -> bool {
         let path = self.root.join(bucket).join(&entry.file);
         let metadata = fs::symlink_metadata(&path);
         if !metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == entry.size) {
             return false;
         }
-        !suspicious || crc32c_of(&path).is_ok_and(|crc32c| crc32c == entry.crc32c)
+        !verify_checksum || crc32c_of(&path).is_ok_and(|crc32c| crc32c == entry.crc32c)
     }
 
-    fn object(&self, bucket: &str, entry: &Entry) -> Object {
+    fn object(&self, bucket: &str, entry: &StoredMetadata) -> Object {
         Object {
             bucket: bucket.to_owned(),
-            description: entry.description.clone(),
-            version: Version { generation: entry.generation, metageneration: entry.metageneration },
+            metadata: entry.metadata.clone(),
+            version: ObjectVersion {
+                generation: entry.generation,
+                metageneration: entry.metageneration,
+            },
             size: entry.size,
             checksums: Checksums { crc32c: entry.crc32c, md5: entry.md5 },
             created: entry.created,
@@ -168,27 +180,27 @@ impl Directory {
         }
     }
 
-    /// A file for content that is to come.
-    pub(super) fn stage(&self, bucket: &str) -> io::Result<Staged> {
+    /// Creates a file to stage content in.
+    pub(super) fn stage(&self, bucket: &str) -> io::Result<StagedContent> {
         let number = self.uploads.fetch_add(1, Ordering::Relaxed);
-        Staged::in_file(self.hidden(bucket, "uploads").join(number.to_string()))
+        StagedContent::in_file(self.internal_folder(bucket, "uploads").join(number.to_string()))
     }
 
-    /// Makes what was staged the content of `object`, and drops the object that it replaces. The
-    /// caller sees to it that nobody else changes the bucket meanwhile.
-    pub(super) fn keep(
+    /// Stores staged content as the content of `object`, and removes the object that it replaces. The
+    /// caller must hold the lock of the store.
+    pub(super) fn commit(
         &self,
         object: &mut Object,
-        staged: Staged,
+        staged: StagedContent,
         replaced: Option<&Object>,
     ) -> io::Result<()> {
         let replaced_path = replaced.and_then(content_path);
-        let file = self.place(object, replaced_path);
+        let file = self.choose_path(object, replaced_path);
         let path = self.root.join(&object.bucket).join(&file);
         let staged_file = staged.file()?;
-        staged_file.trim(staged.size())?;
-        // First the entry: until the content is in its place, it describes nothing that is there.
-        let entry = self.write_entry(object, file)?;
+        staged_file.truncate(staged.size())?;
+        // Metadata first: an entry without its content is dropped when the bucket is loaded.
+        let entry = self.write_metadata(object, file)?;
         let moved = path
             .parent()
             .map_or(Ok(()), fs::create_dir_all)
@@ -198,7 +210,8 @@ impl Directory {
             return Err(error);
         }
         if let Some(replaced) = replaced {
-            let leftover = fs::remove_file(self.entry(&object.bucket, replaced.version.generation));
+            let leftover =
+                fs::remove_file(self.metadata_path(&object.bucket, replaced.version.generation));
             warn_of_leftover(&path, leftover);
         }
         if let Some(old) = replaced_path.filter(|old| *old != path) {
@@ -210,7 +223,7 @@ impl Directory {
     }
 
     pub(super) fn remove(&self, object: &Object) -> io::Result<()> {
-        fs::remove_file(self.entry(&object.bucket, object.version.generation))?;
+        fs::remove_file(self.metadata_path(&object.bucket, object.version.generation))?;
         if let Some(path) = content_path(object) {
             warn_of_leftover(path, fs::remove_file(path));
             self.remove_empty_folders(&object.bucket, path);
@@ -218,10 +231,10 @@ impl Directory {
         Ok(())
     }
 
-    /// Where the content of an object goes, below its bucket's folder.
-    fn place(&self, object: &Object, replaced: Option<&Path>) -> PathBuf {
+    /// Chooses the path of an object's content, relative to its bucket's folder.
+    fn choose_path(&self, object: &Object, replaced: Option<&Path>) -> PathBuf {
         let path = PathBuf::from(object.name());
-        if is_plain(object.name()) && self.is_free(&object.bucket, &path, replaced) {
+        if is_safe_path(object.name()) && self.is_free(&object.bucket, &path, replaced) {
             return path;
         }
         Path::new(HIDDEN).join("content").join(object.version.generation.to_string())
@@ -243,9 +256,9 @@ impl Directory {
         }
     }
 
-    fn write_entry(&self, object: &Object, file: PathBuf) -> io::Result<PathBuf> {
-        let entry = Entry {
-            description: object.description.clone(),
+    fn write_metadata(&self, object: &Object, file: PathBuf) -> io::Result<PathBuf> {
+        let entry = StoredMetadata {
+            metadata: object.metadata.clone(),
             generation: object.version.generation,
             metageneration: object.version.metageneration,
             size: object.size,
@@ -254,9 +267,9 @@ impl Directory {
             created: object.created,
             file,
         };
-        let path = self.entry(&object.bucket, entry.generation);
+        let path = self.metadata_path(&object.bucket, entry.generation);
         let unfinished =
-            self.hidden(&object.bucket, "uploads").join(format!("{}", entry.generation));
+            self.internal_folder(&object.bucket, "uploads").join(format!("{}", entry.generation));
         fs::write(&unfinished, serde_json::to_vec(&entry)?)?;
         fs::rename(&unfinished, &path)?;
         Ok(path)
@@ -268,19 +281,19 @@ impl Directory {
         let folders = path.ancestors().skip(1);
         let inside = folders.take_while(|folder| *folder != bucket && !folder.starts_with(&hidden));
         for folder in inside {
-            // Fails on the first that is not empty, as it should.
+            // Stops at the first folder that is not empty.
             if fs::remove_dir(folder).is_err() {
                 return;
             }
         }
     }
 
-    fn hidden(&self, bucket: &str, folder: &str) -> PathBuf {
+    fn internal_folder(&self, bucket: &str, folder: &str) -> PathBuf {
         self.root.join(bucket).join(HIDDEN).join(folder)
     }
 
-    fn entry(&self, bucket: &str, generation: u64) -> PathBuf {
-        self.hidden(bucket, "objects").join(format!("{generation}.json"))
+    fn metadata_path(&self, bucket: &str, generation: u64) -> PathBuf {
+        self.internal_folder(bucket, "objects").join(format!("{generation}.json"))
     }
 }
 
@@ -291,29 +304,29 @@ fn content_path(object: &Object) -> Option<&Path> {
     }
 }
 
-/// Whether a name can be a path below the bucket's folder, and is the only name of that path.
-fn is_plain(name: &str) -> bool {
-    let plain = |segment: &str| {
+/// True if a name can be used as a path in the bucket's folder, and no other name has that path.
+fn is_safe_path(name: &str) -> bool {
+    let is_safe = |segment: &str| {
         !matches!(segment, "" | "." | ".." | HIDDEN)
             && segment.len() <= MAX_SEGMENT
             && !segment.contains(['\0', '\\', ':'])
     };
-    name.split('/').all(plain)
+    name.split('/').all(is_safe)
 }
 
-fn is_below(path: &Path) -> bool {
+fn is_relative(path: &Path) -> bool {
     path.components().all(|component| matches!(component, Component::Normal(_)))
 }
 
-fn warn_of_leftover(path: &Path, outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        log::warn!("emulator: {} stays behind: {error}", path.display());
+fn warn_of_leftover(path: &Path, deleted: io::Result<()>) {
+    if let Err(error) = deleted {
+        log::warn!("emulator: could not delete {}: {error}", path.display());
     }
 }
 
 fn crc32c_of(path: &Path) -> io::Result<u32> {
-    let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
-    let mut buffer = vec![0; BUFFER];
+    let mut file = BufReader::with_capacity(BUFFER_SIZE, File::open(path)?);
+    let mut buffer = vec![0; BUFFER_SIZE];
     let mut crc32c = 0;
     loop {
         match file.read(&mut buffer)? {

@@ -1,4 +1,5 @@
-//! Listing a bucket, page by page: <https://docs.cloud.google.com/storage/docs/json_api/v1/objects/list>.
+//! Paginated listing of a bucket:
+//! <https://docs.cloud.google.com/storage/docs/json_api/v1/objects/list>.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -8,13 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::emulator::error::ApiError;
-use crate::emulator::http::Query;
+use crate::emulator::http::QueryParams;
 use crate::emulator::object::Object;
 
-/// The largest page, and the one that a request without `maxResults` gets.
+/// The maximum and default page size.
 const MAX_RESULTS: u64 = 1000;
 
-/// Which objects are asked for.
+/// The parameters of a list request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::emulator) struct ListQuery {
     prefix: String,
@@ -22,11 +23,11 @@ pub(in crate::emulator) struct ListQuery {
     start_offset: String,
     end_offset: Option<String>,
     max_results: usize,
-    /// The last name, or common prefix, of the page before.
+    /// The last name or common prefix of the previous page.
     after: Option<String>,
 }
 
-/// A page.
+/// One page of a listing.
 pub(in crate::emulator) struct Listing {
     pub(in crate::emulator) objects: Vec<Arc<Object>>,
     pub(in crate::emulator) prefixes: Vec<String>,
@@ -34,7 +35,7 @@ pub(in crate::emulator) struct Listing {
 }
 
 impl ListQuery {
-    pub(in crate::emulator) fn from_query(query: &Query) -> Result<Self, ApiError> {
+    pub(in crate::emulator) fn from_query(query: &QueryParams) -> Result<Self, ApiError> {
         let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
         let max_results = match query.number("maxResults")? {
             Some(0) => return Err(ApiError::invalid("maxResults must be at least 1.")),
@@ -60,7 +61,8 @@ impl ListQuery {
         })
     }
 
-    /// The part of a name that stands for all names with it, if the delimiter makes one.
+    /// Returns the part of a name that groups it with others: up to and including the first delimiter
+    /// after the prefix.
     fn common_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = &name[self.prefix.len()..];

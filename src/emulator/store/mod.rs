@@ -1,7 +1,7 @@
-//! What the emulator keeps: buckets, their objects, and content that is on its way to be one.
+//! Storage of buckets, objects and staged content.
 //!
-//! An object is there whole or not at all: content is staged out of sight, and becomes an object
-//! only when its checksums and preconditions hold, in one step. This room knows no HTTP.
+//! Objects appear atomically: content is staged invisibly, and becomes an object in one step, after
+//! its checksums and preconditions were checked. This module knows nothing about HTTP.
 
 mod directory;
 mod listing;
@@ -15,23 +15,23 @@ use std::time::SystemTime;
 
 pub(super) use self::directory::OpenError;
 pub(super) use self::listing::{ListQuery, Listing};
-pub(super) use self::staged::Staged;
+pub(super) use self::staged::StagedContent;
 
 use self::directory::Directory;
-use super::checksum::Announced;
+use super::checksum::ExpectedChecksums;
 use super::error::ApiError;
-use super::object::{Content, Description, Object, check_bucket_name};
-use super::precondition::{Preconditions, Version};
+use super::object::{Content, Object, ObjectMetadata, check_bucket_name};
+use super::precondition::{ObjectVersion, Preconditions};
 
 /// Buckets and objects.
 pub(super) struct Store {
-    /// Where content goes; `None`: into memory.
+    /// The directory for content; `None` to keep it in memory.
     directory: Option<Directory>,
-    state: RwLock<State>,
+    inner: RwLock<Inner>,
 }
 
 #[derive(Default)]
-struct State {
+struct Inner {
     buckets: BTreeMap<String, Bucket>,
     last_generation: u64,
 }
@@ -41,8 +41,8 @@ struct Bucket {
     objects: BTreeMap<String, Arc<Object>>,
 }
 
-/// Bytes of an object, and which object they are of.
-pub(super) struct Slice {
+/// A range of an object, opened for reading.
+pub(super) struct ObjectRange {
     pub(super) object: Arc<Object>,
     pub(super) start: u64,
     pub(super) length: u64,
@@ -50,33 +50,33 @@ pub(super) struct Slice {
 }
 
 impl Store {
-    /// A store that ends with the process.
+    /// Creates a store in memory, which ends with the process.
     pub(super) fn in_memory() -> Self {
-        Self { directory: None, state: RwLock::default() }
+        Self { directory: None, inner: RwLock::default() }
     }
 
-    /// The store in this directory, with what is there from before.
+    /// Opens the store in a directory, with the objects that it contains.
     pub(super) fn in_directory(root: PathBuf) -> Result<Self, OpenError> {
         let directory = Directory::open(root)?;
-        let mut state = State::default();
+        let mut inner = Inner::default();
         for (name, created) in directory.buckets()? {
             let objects = directory.load(&name)?;
             let newest = objects.iter().map(|object| object.version.generation).max();
-            state.last_generation = state.last_generation.max(newest.unwrap_or(0));
+            inner.last_generation = inner.last_generation.max(newest.unwrap_or(0));
             let objects = objects
                 .into_iter()
                 .map(|object| (object.name().to_owned(), Arc::new(object)))
                 .collect();
-            state.buckets.insert(name, Bucket { created, objects });
+            inner.buckets.insert(name, Bucket { created, objects });
         }
-        Ok(Self { directory: Some(directory), state: RwLock::new(state) })
+        Ok(Self { directory: Some(directory), inner: RwLock::new(inner) })
     }
 
-    /// Makes a bucket; 409 if there is one of this name.
+    /// Creates a bucket; error 409 if it exists.
     pub(super) fn create_bucket(&self, name: &str) -> Result<SystemTime, ApiError> {
         check_bucket_name(name)?;
-        let mut state = self.write();
-        if state.buckets.contains_key(name) {
+        let mut inner = self.write();
+        if inner.buckets.contains_key(name) {
             return Err(ApiError::new(
                 409,
                 "conflict",
@@ -86,32 +86,32 @@ impl Store {
         if let Some(directory) = &self.directory {
             directory
                 .create_bucket(name)
-                .map_err(|error| ApiError::store("make the bucket's folder", &error))?;
+                .map_err(|error| ApiError::storage_failed("create the bucket's folder", &error))?;
         }
         let created = SystemTime::now();
-        state.buckets.insert(name.to_owned(), Bucket { created, objects: BTreeMap::new() });
+        inner.buckets.insert(name.to_owned(), Bucket { created, objects: BTreeMap::new() });
         Ok(created)
     }
 
-    /// When the bucket was made.
+    /// Returns the creation time of a bucket.
     pub(super) fn bucket(&self, name: &str) -> Result<SystemTime, ApiError> {
         self.read().bucket(name).map(|bucket| bucket.created)
     }
 
-    /// Every bucket's name, and when it was made.
+    /// Returns name and creation time of all buckets.
     pub(super) fn buckets(&self) -> Vec<(String, SystemTime)> {
-        let state = self.read();
-        state.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
+        let inner = self.read();
+        inner.buckets.iter().map(|(name, bucket)| (name.clone(), bucket.created)).collect()
     }
 
-    /// A place for content that is to become an object of the bucket.
-    pub(super) fn stage(&self, bucket: &str) -> Result<Staged, ApiError> {
+    /// Starts to stage content for an object of the bucket.
+    pub(super) fn stage(&self, bucket: &str) -> Result<StagedContent, ApiError> {
         self.bucket(bucket)?;
         match &self.directory {
-            None => Ok(Staged::in_memory()),
+            None => Ok(StagedContent::in_memory()),
             Some(directory) => directory
                 .stage(bucket)
-                .map_err(|error| ApiError::store("make a file for the upload", &error)),
+                .map_err(|error| ApiError::storage_failed("create a file for the upload", &error)),
         }
     }
 
@@ -122,30 +122,31 @@ impl Store {
         name: &str,
         preconditions: &Preconditions,
     ) -> Result<(), ApiError> {
-        let state = self.read();
-        preconditions.check(state.bucket(bucket)?.objects.get(name).map(|live| live.version))
+        let inner = self.read();
+        preconditions.check_write(inner.bucket(bucket)?.objects.get(name).map(|live| live.version))
     }
 
-    /// Makes an object of what was staged, unless its checksums or the preconditions forbid it.
+    /// Stores staged content as an object, after checking its checksums and the preconditions.
     pub(super) fn put(
         &self,
         bucket: &str,
-        description: Description,
-        staged: Staged,
-        announced: &Announced,
+        metadata: ObjectMetadata,
+        staged: StagedContent,
+        expected: &ExpectedChecksums,
         preconditions: &Preconditions,
     ) -> Result<Arc<Object>, ApiError> {
         let checksums = staged.checksums();
-        announced.check(&checksums)?;
-        let mut state = self.write();
-        let live = state.bucket(bucket)?.objects.get(&description.name).cloned();
-        preconditions.check(live.as_ref().map(|live| live.version))?;
+        expected.verify(&checksums)?;
+        let mut inner = self.write();
+        let live = inner.bucket(bucket)?.objects.get(&metadata.name).cloned();
+        preconditions.check_write(live.as_ref().map(|live| live.version))?;
         let created = SystemTime::now();
-        let version = Version { generation: state.next_generation(created), metageneration: 1 };
+        let version =
+            ObjectVersion { generation: inner.next_generation(created), metageneration: 1 };
         let (bucket_name, size) = (bucket.to_owned(), staged.size());
         let mut object = Object {
             bucket: bucket_name,
-            description,
+            metadata,
             version,
             size,
             checksums,
@@ -155,50 +156,50 @@ impl Store {
         match &self.directory {
             None => object.content = Content::Memory(staged.into_blocks()),
             Some(directory) => directory
-                .keep(&mut object, staged, live.as_deref())
-                .map_err(|error| ApiError::store("keep the object's file", &error))?,
+                .commit(&mut object, staged, live.as_deref())
+                .map_err(|error| ApiError::storage_failed("store the object's file", &error))?,
         }
         let object = Arc::new(object);
-        let objects = &mut state.bucket_mut(bucket)?.objects;
+        let objects = &mut inner.bucket_mut(bucket)?.objects;
         objects.insert(object.name().to_owned(), Arc::clone(&object));
         Ok(object)
     }
 
-    /// The live object of this name; with a generation, only if it is that one.
+    /// Returns the live object of this name. If `generation` is given, it must match.
     pub(super) fn get(
         &self,
         bucket: &str,
         name: &str,
         generation: Option<u64>,
     ) -> Result<Arc<Object>, ApiError> {
-        let state = self.read();
-        let object = state.bucket(bucket)?.objects.get(name);
+        let inner = self.read();
+        let object = inner.bucket(bucket)?.objects.get(name);
         object
             .filter(|object| generation.is_none_or(|wanted| wanted == object.version.generation))
             .cloned()
-            .ok_or_else(|| ApiError::no_object(bucket, name))
+            .ok_or_else(|| ApiError::object_not_found(bucket, name))
     }
 
-    /// Opens an object's bytes. The range is chosen once the object, and with it the size, is
-    /// known; what was opened stays readable when the object is replaced.
+    /// Opens a range of an object. `choose` returns start and length once the object and its size are
+    /// known. The range stays readable if the object is replaced.
     pub(super) fn open(
         &self,
         bucket: &str,
         name: &str,
         generation: Option<u64>,
         choose: impl FnOnce(&Object) -> Result<(u64, u64), ApiError>,
-    ) -> Result<Slice, ApiError> {
-        // The lock keeps the object's file where it is until it is open.
-        let state = self.read();
-        let object = state.bucket(bucket)?.objects.get(name).cloned();
+    ) -> Result<ObjectRange, ApiError> {
+        // Holding the lock prevents the file from being moved before it is open.
+        let inner = self.read();
+        let object = inner.bucket(bucket)?.objects.get(name).cloned();
         let object = object
             .filter(|object| generation.is_none_or(|wanted| wanted == object.version.generation))
-            .ok_or_else(|| ApiError::no_object(bucket, name))?;
+            .ok_or_else(|| ApiError::object_not_found(bucket, name))?;
         let (start, length) = choose(&object)?;
         let reader = object
             .read(start, length)
-            .map_err(|error| ApiError::store("open the object's file", &error))?;
-        Ok(Slice { object, start, length, reader })
+            .map_err(|error| ApiError::storage_failed("open the object's file", &error))?;
+        Ok(ObjectRange { object, start, length, reader })
     }
 
     /// Deletes the live object of this name.
@@ -209,62 +210,63 @@ impl Store {
         generation: Option<u64>,
         preconditions: &Preconditions,
     ) -> Result<(), ApiError> {
-        let mut state = self.write();
-        let objects = &mut state.bucket_mut(bucket)?.objects;
+        let mut inner = self.write();
+        let objects = &mut inner.bucket_mut(bucket)?.objects;
         let live = objects
             .get(name)
             .filter(|object| generation.is_none_or(|wanted| wanted == object.version.generation))
-            .ok_or_else(|| ApiError::no_object(bucket, name))?;
-        preconditions.check(Some(live.version))?;
+            .ok_or_else(|| ApiError::object_not_found(bucket, name))?;
+        preconditions.check_write(Some(live.version))?;
         if let Some(directory) = &self.directory {
             directory
                 .remove(live)
-                .map_err(|error| ApiError::store("remove the object's file", &error))?;
+                .map_err(|error| ApiError::storage_failed("remove the object's file", &error))?;
         }
         objects.remove(name);
         Ok(())
     }
 
-    /// One page of a bucket's objects, in the order of their names.
+    /// Lists one page of a bucket's objects, sorted by name.
     pub(super) fn list(&self, bucket: &str, query: &ListQuery) -> Result<Listing, ApiError> {
-        let state = self.read();
-        Ok(listing::list(&state.bucket(bucket)?.objects, query))
+        let inner = self.read();
+        Ok(listing::list(&inner.bucket(bucket)?.objects, query))
     }
 
-    /// Every object of a bucket; none if there is no such bucket.
-    pub(super) fn all(&self, bucket: &str) -> Vec<Arc<Object>> {
-        let state = self.read();
-        let bucket = state.buckets.get(bucket);
+    /// Returns all objects of a bucket; none if the bucket does not exist.
+    pub(super) fn objects(&self, bucket: &str) -> Vec<Arc<Object>> {
+        let inner = self.read();
+        let bucket = inner.buckets.get(bucket);
         bucket.map_or_else(Vec::new, |bucket| bucket.objects.values().cloned().collect())
     }
 
-    /// The whole content of an object.
+    /// Reads the whole content of an object; `None` if it does not exist.
     pub(super) fn content(&self, bucket: &str, name: &str) -> Option<io::Result<Vec<u8>>> {
-        let slice = self.open(bucket, name, None, |object| Ok((0, object.size)));
-        let Slice { mut reader, .. } = slice.ok()?;
+        let range = self.open(bucket, name, None, |object| Ok((0, object.size)));
+        let ObjectRange { mut reader, .. } = range.ok()?;
         let mut bytes = Vec::new();
         Some(reader.read_to_end(&mut bytes).map(|_| bytes))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Inner {
     fn bucket(&self, name: &str) -> Result<&Bucket, ApiError> {
-        self.buckets.get(name).ok_or_else(|| ApiError::no_bucket(name))
+        self.buckets.get(name).ok_or_else(|| ApiError::bucket_not_found(name))
     }
 
     fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, ApiError> {
-        self.buckets.get_mut(name).ok_or_else(|| ApiError::no_bucket(name))
+        self.buckets.get_mut(name).ok_or_else(|| ApiError::bucket_not_found(name))
     }
 
-    /// Microseconds since 1970, as Cloud Storage does it, but never the same twice.
+    /// Returns a new generation: microseconds since 1970, as in Cloud Storage, but always larger than
+    /// the last one.
     fn next_generation(&mut self, now: SystemTime) -> u64 {
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);

@@ -2,17 +2,17 @@
 
 use super::*;
 
-fn create(emulator: &Emulator, body: &str) -> Reply {
-    ask(emulator, "POST", "/storage/v1/b?project=p", &[], body.as_bytes())
+fn create(emulator: &Emulator, body: &str) -> Response {
+    request(emulator, "POST", "/storage/v1/b?project=p", &[], body.as_bytes())
 }
 
 #[test]
-fn a_bucket_is_made_read_and_listed() {
+fn bucket_is_created_read_and_listed() {
     let emulator = emulator();
-    let reply = create(&emulator, r#"{"name": "a-new.one"}"#);
-    assert_eq!(reply.status, 200);
+    let response = create(&emulator, r#"{"name": "a-new.one"}"#);
+    assert_eq!(response.status, 200);
     let read = get(&emulator, "/storage/v1/b/a-new.one");
-    assert_eq!((read.status, read.json()), (200, reply.json()));
+    assert_eq!((read.status, read.json()), (200, response.json()));
     assert_eq!(read.json()["kind"], "storage#bucket");
     assert_eq!(read.json()["selfLink"], format!("{}/storage/v1/b/a-new.one", emulator.url()));
     let list = get(&emulator, "/storage/v1/b?project=p").json();
@@ -22,14 +22,14 @@ fn a_bucket_is_made_read_and_listed() {
 }
 
 #[test]
-fn a_bucket_is_made_once() {
+fn existing_bucket_is_not_created_again() {
     let emulator = emulator();
-    let reply = create(&emulator, r#"{"name": "pictures"}"#);
-    assert_eq!((reply.status, reply.reason().as_str()), (409, "conflict"));
+    let response = create(&emulator, r#"{"name": "pictures"}"#);
+    assert_eq!((response.status, response.reason().as_str()), (409, "conflict"));
 }
 
 #[test]
-fn a_bucket_needs_a_name_that_is_one() {
+fn bucket_with_an_invalid_name_is_rejected() {
     let emulator = emulator();
     for body in [
         "",
@@ -44,7 +44,7 @@ fn a_bucket_needs_a_name_that_is_one() {
 }
 
 #[test]
-fn an_unknown_bucket_is_404_everywhere() {
+fn unknown_bucket_is_404_for_every_operation() {
     let emulator = emulator();
     for (method, target) in [
         ("GET", "/storage/v1/b/nowhere"),
@@ -54,16 +54,16 @@ fn an_unknown_bucket_is_404_everywhere() {
         ("GET", "/download/storage/v1/b/nowhere/o/a?alt=media"),
         ("POST", "/upload/storage/v1/b/nowhere/o?uploadType=media&name=a"),
     ] {
-        let reply = ask(&emulator, method, target, &[], b"");
-        assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"), "{target}");
+        let response = request(&emulator, method, target, &[], b"");
+        assert_eq!((response.status, response.reason().as_str()), (404, "notFound"), "{target}");
     }
 }
 
 #[test]
-fn what_the_emulator_does_not_do_it_says() {
+fn unimplemented_method_is_501_and_unknown_path_404() {
     let emulator = emulator();
-    let reply = ask(&emulator, "PATCH", "/storage/v1/b/pictures/o/a", &[], b"{}");
-    assert_eq!((reply.status, reply.reason().as_str()), (501, "notImplemented"));
-    let reply = get(&emulator, "/somewhere/else");
-    assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"));
+    let response = request(&emulator, "PATCH", "/storage/v1/b/pictures/o/a", &[], b"{}");
+    assert_eq!((response.status, response.reason().as_str()), (501, "notImplemented"));
+    let response = get(&emulator, "/somewhere/else");
+    assert_eq!((response.status, response.reason().as_str()), (404, "notFound"));
 }

@@ -1,4 +1,4 @@
-//! The store in a directory.
+//! Storage in a directory.
 
 use std::fs;
 use std::path::Path;
@@ -51,20 +51,20 @@ fn objects_outlive_the_emulator_and_uploads_do_not() {
     assert_eq!(after["generation"], before["generation"]);
     assert_eq!(after["md5Hash"], before["md5Hash"]);
     assert_eq!(after["timeCreated"], before["timeCreated"]);
-    assert_eq!(ask(&emulator, "PUT", &target, &[], b"x").status, 404);
+    assert_eq!(request(&emulator, "PUT", &target, &[], b"x").status, 404);
     assert_eq!(fs::read_dir(root.path().join("pictures/.emulator/uploads")).unwrap().count(), 0);
     let again = put(&emulator, "a", b"again")["generation"].as_str().unwrap().to_owned();
     assert!(again.as_str() > before["generation"].as_str().unwrap());
 }
 
 #[test]
-fn nothing_leaves_the_directory() {
+fn object_names_never_escape_the_directory() {
     let root = TempDir::new().unwrap();
     let inside = root.path().join("inside");
     let emulator = emulator_in(&inside);
     for name in ["../../escaped", "/escaped", "..", "a/../../../escaped"] {
         let target = format!("{UPLOADS}?uploadType=media&name={}", name.replace('/', "%2F"));
-        ask(&emulator, "POST", &target, &[], b"x");
+        request(&emulator, "POST", &target, &[], b"x");
     }
     fs::create_dir(root.path().join("outside")).unwrap();
     std::os::unix::fs::symlink(root.path().join("outside"), inside.join("pictures/link")).unwrap();
@@ -75,7 +75,7 @@ fn nothing_leaves_the_directory() {
 }
 
 #[test]
-fn a_file_that_somebody_put_there_is_neither_shown_nor_touched() {
+fn foreign_file_is_neither_listed_nor_touched() {
     let root = TempDir::new().unwrap();
     fs::create_dir_all(root.path().join("pictures")).unwrap();
     fs::write(root.path().join("pictures/mine"), "mine").unwrap();
@@ -83,7 +83,7 @@ fn a_file_that_somebody_put_there_is_neither_shown_nor_touched() {
     assert_eq!(emulator.objects(BUCKET), []);
     put(&emulator, "mine", b"object");
     assert_eq!(emulator.content(BUCKET, "mine").unwrap(), b"object");
-    assert_eq!(ask(&emulator, "DELETE", &format!("{OBJECTS}/mine"), &[], b"").status, 204);
+    assert_eq!(request(&emulator, "DELETE", &format!("{OBJECTS}/mine"), &[], b"").status, 204);
     assert_eq!(fs::read(root.path().join("pictures/mine")).unwrap(), b"mine");
 }
 
@@ -97,7 +97,10 @@ fn replacing_and_deleting_leave_nothing_behind() {
     }
     assert_eq!(fs::read(root.path().join("pictures/a/b/c")).unwrap(), b"three");
     for name in ["a%2Fb%2Fc", "a%2Fb%2Fc%2Fd"] {
-        assert_eq!(ask(&emulator, "DELETE", &format!("{OBJECTS}/{name}"), &[], b"").status, 204);
+        assert_eq!(
+            request(&emulator, "DELETE", &format!("{OBJECTS}/{name}"), &[], b"").status,
+            204
+        );
     }
     let bucket = root.path().join("pictures");
     assert_eq!(fs::read_dir(&bucket).unwrap().count(), 1);
@@ -107,7 +110,7 @@ fn replacing_and_deleting_leave_nothing_behind() {
 }
 
 #[test]
-fn after_a_kill_in_mid_replacement_the_object_is_the_one_that_its_content_is() {
+fn after_a_kill_during_a_replacement_the_object_matches_its_content() {
     let root = TempDir::new().unwrap();
     let bucket = root.path().join("pictures");
     let entries = bucket.join(".emulator/objects");
@@ -132,7 +135,7 @@ fn after_a_kill_in_mid_replacement_the_object_is_the_one_that_its_content_is() {
 }
 
 #[test]
-fn an_entry_without_its_content_is_no_object() {
+fn metadata_without_content_is_dropped() {
     let root = TempDir::new().unwrap();
     put(&emulator_in(root.path()), "a", b"content");
     fs::write(root.path().join("pictures/a"), "shorter").unwrap();
@@ -142,7 +145,7 @@ fn an_entry_without_its_content_is_no_object() {
 }
 
 #[test]
-fn a_directory_has_one_emulator() {
+fn directory_is_locked_for_one_emulator() {
     let root = TempDir::new().unwrap();
     let config = || Config {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -158,7 +161,7 @@ fn a_directory_has_one_emulator() {
 }
 
 #[test]
-fn what_keeps_an_emulator_from_starting_is_said() {
+fn start_error_names_the_directory_bucket_or_address() {
     let root = TempDir::new().unwrap();
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();

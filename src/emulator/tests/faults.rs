@@ -1,49 +1,52 @@
-//! Faults that are ordered, each as its client sees it.
+//! Injected faults, each as its client sees it.
 
 use std::time::Instant;
 
 use super::*;
-use crate::emulator::{Action, Break, Processing, RawAnswer, RequestKind, Rule, Target};
+use crate::emulator::{Action, Break, Processing, RawResponse, RequestKind, Rule, Target};
 
-fn order(emulator: &Emulator, on: Target, action: Action) {
-    emulator.faults().order(Rule::on(on, action));
+fn inject(emulator: &Emulator, on: impl Into<Target>, action: Action) {
+    emulator.faults().inject(Rule::on(on, action));
 }
 
 fn whole(content: &[u8]) -> (String, String) {
     (format!("bytes 0-{}/{}", content.len() - 1, content.len()), content.len().to_string())
 }
 
-/// Sends a whole object; what comes may be an error.
-fn try_put(session: &Session<'_>, content: &[u8]) -> io::Result<Reply> {
+/// Sends a whole object. The connection may break.
+fn try_put(session: &Session<'_>, content: &[u8]) -> io::Result<Response> {
     let (range, _) = whole(content);
     let headers = [("Content-Range", range.as_str())];
-    Peer::to(session.emulator).ask("PUT", &session.target, &headers, content)
+    Connection::to(session.emulator).request("PUT", &session.target, &headers, content)
 }
 
 #[test]
-fn a_status_with_retry_after_comes_in_place_of_the_request() {
+fn status_with_retry_after_replaces_the_request() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     for retry_after in ["2", "Wed, 21 Oct 2026 07:28:00 GMT"] {
         let retry_after = Some(retry_after.to_owned());
         let action = Action::Status { status: 503, retry_after: retry_after.clone() };
-        order(&emulator, Target::Data, action);
-        let reply = try_put(&session, b"abc").unwrap();
-        assert_eq!((reply.status, reply.header("Retry-After")), (503, retry_after.as_deref()));
-        assert_eq!(reply.reason(), "ordered");
+        inject(&emulator, RequestKind::Data, action);
+        let response = try_put(&session, b"abc").unwrap();
+        assert_eq!(
+            (response.status, response.header("Retry-After")),
+            (503, retry_after.as_deref())
+        );
+        assert_eq!(response.reason(), "ordered");
     }
     assert_eq!(session.persisted(), 0);
     assert_eq!(try_put(&session, b"abc").unwrap().status, 200);
 }
 
 #[test]
-fn a_break_in_the_body_keeps_whole_steps() {
+fn break_in_the_body_keeps_whole_steps() {
     let emulator = emulator();
     let content = bytes(8 * STEP);
     for with in [Break::Reset, Break::Close] {
         let session = Session::start(&emulator, "a");
         let bytes = 2 * STEP as u64 + 5;
-        order(&emulator, Target::Data, Action::BreakAfterRequestBytes { bytes, with });
+        inject(&emulator, RequestKind::Data, Action::BreakAfterRequestBytes { bytes, with });
         try_put(&session, &content).expect_err("the connection is broken");
         assert_eq!(session.persisted(), 2 * STEP as u64, "{with:?}");
         let seen = emulator.faults().requests();
@@ -53,77 +56,79 @@ fn a_break_in_the_body_keeps_whole_steps() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn break_is_a_tcp_reset_or_an_end_of_file() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let action = Action::BreakBeforeAnswer { with: Break::Reset };
-    order(&emulator, Target::Data, action);
+    let action = Action::BreakBeforeResponse { with: Break::Reset };
+    inject(&emulator, RequestKind::Data, action);
     let error = try_put(&session, b"abc").expect_err("the connection is reset");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    let action = Action::BreakBeforeAnswer { with: Break::Close };
-    order(&emulator, Target::Status, action);
-    let mut peer = Peer::to(&emulator);
+    let action = Action::BreakBeforeResponse { with: Break::Close };
+    inject(&emulator, RequestKind::Status, action);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", "bytes */*")];
-    let error = peer.ask("PUT", &session.target, &headers, b"").expect_err("it is closed");
+    let error =
+        connection.request("PUT", &session.target, &headers, b"").expect_err("it is closed");
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 }
 
 #[test]
-fn a_break_before_anything_is_received_does_nothing_else() {
+fn break_before_the_body_prevents_processing() {
     let emulator = emulator();
     let with = Break::Reset;
     let rule = Rule::on(Target::Any, Action::BreakAfterRequestBytes { bytes: 0, with }).times(2);
-    emulator.faults().order(rule);
+    emulator.faults().inject(rule);
     let start = format!("{UPLOADS}?uploadType=resumable&name=a");
-    Peer::to(&emulator).ask("POST", &start, &[], b"").expect_err("broken");
+    Connection::to(&emulator).request("POST", &start, &[], b"").expect_err("broken");
     let media = format!("{UPLOADS}?uploadType=media&name=a");
-    Peer::to(&emulator).ask("POST", &media, &[], b"abc").expect_err("broken");
+    Connection::to(&emulator).request("POST", &media, &[], b"abc").expect_err("broken");
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(emulator.faults().pending(), []);
 }
 
 #[test]
-fn a_break_before_the_answer_has_done_the_work() {
+fn break_before_the_response_follows_processing() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let action = Action::BreakBeforeAnswer { with: Break::Reset };
-    order(&emulator, Target::Data, action);
-    try_put(&session, b"abc").expect_err("the answer is lost");
+    let action = Action::BreakBeforeResponse { with: Break::Reset };
+    inject(&emulator, RequestKind::Data, action);
+    try_put(&session, b"abc").expect_err("the response is lost");
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"abc");
     assert_eq!(session.status().status, 200);
 }
 
 #[test]
-fn a_break_after_the_whole_body_has_done_the_work() {
+fn break_after_the_whole_body_follows_processing() {
     let emulator = emulator();
     for size in [3, STEP + 9] {
         let content = bytes(size);
         let session = Session::start(&emulator, "a");
         let action = Action::BreakAfterRequestBytes { bytes: size as u64, with: Break::Reset };
-        order(&emulator, Target::Data, action);
-        try_put(&session, &content).expect_err("the answer is lost");
+        inject(&emulator, RequestKind::Data, action);
+        try_put(&session, &content).expect_err("the response is lost");
         assert_eq!(session.status().status, 200);
     }
 }
 
 #[test]
-fn a_break_in_the_answer_lets_so_much_of_it_pass() {
+fn break_in_the_response_sends_exactly_the_bytes_before_it() {
     let emulator = emulator();
     put(&emulator, "a", b"content");
     let whole = {
-        let mut peer = Peer::to(&emulator);
-        peer.send_head("GET", &format!("{OBJECTS}/a"), &[("Connection", "close")]).unwrap();
+        let mut connection = Connection::to(&emulator);
+        connection.send_head("GET", &format!("{OBJECTS}/a"), &[("Connection", "close")]).unwrap();
         let mut whole = Vec::new();
-        peer.stream.read_to_end(&mut whole).unwrap();
-        whole
+        connection.stream.read_to_end(&mut whole).unwrap();
+        // The other requests do not ask for this header.
+        String::from_utf8(whole).unwrap().replace("Connection: close\r\n", "").into_bytes()
     };
     for bytes in [1, 12, 100, whole.len() - 1] {
-        let action = Action::BreakAfterAnswerBytes { bytes: bytes as u64, with: Break::Close };
-        order(&emulator, Target::Metadata, action);
-        let mut peer = Peer::to(&emulator);
-        peer.send_head("GET", &format!("{OBJECTS}/a"), &[]).unwrap();
+        let action = Action::BreakAfterResponseBytes { bytes: bytes as u64, with: Break::Close };
+        inject(&emulator, RequestKind::Metadata, action);
+        let mut connection = Connection::to(&emulator);
+        connection.send_head("GET", &format!("{OBJECTS}/a"), &[]).unwrap();
         let mut seen = Vec::new();
-        peer.stream.read_to_end(&mut seen).unwrap();
+        connection.stream.read_to_end(&mut seen).unwrap();
         assert_eq!(seen.len(), bytes);
         // The Date may have changed.
         assert_eq!(seen[..bytes.min(12)], whole[..bytes.min(12)]);
@@ -131,63 +136,63 @@ fn a_break_in_the_answer_lets_so_much_of_it_pass() {
 }
 
 #[test]
-fn less_is_persisted_than_was_sent() {
+fn persist_at_most_keeps_only_part_of_the_body() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
     for (bytes, range) in [(0, None), (2 * STEP as u64 + 1, Some("bytes=0-524287"))] {
-        order(&emulator, Target::Data, Action::PersistAtMost { bytes });
-        let reply = try_put(&session, &content).unwrap();
-        assert_eq!((reply.status, reply.header("Range")), (308, range));
+        inject(&emulator, RequestKind::Data, Action::PersistAtMost { bytes });
+        let response = try_put(&session, &content).unwrap();
+        assert_eq!((response.status, response.header("Range")), (308, range));
     }
-    order(&emulator, Target::Data, Action::PersistAtMost { bytes: STEP as u64 });
-    let reply = session.put_part(&content, 2 * STEP, 4 * STEP);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-786431")));
+    inject(&emulator, RequestKind::Data, Action::PersistAtMost { bytes: STEP as u64 });
+    let response = session.put_part(&content, 2 * STEP, 4 * STEP);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-786431")));
     assert_eq!(session.put_part(&content, 3 * STEP, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
 }
 
 #[test]
-fn an_early_answer_comes_while_the_body_is_still_being_sent() {
+fn early_response_arrives_while_the_body_is_still_being_sent() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
     let bytes = STEP as u64 + 1;
-    let action = Action::AnswerAfterRequestBytes { bytes, status: 503, with: Break::Close };
-    order(&emulator, Target::Data, action);
+    let action = Action::RespondAfterRequestBytes { bytes, status: 503, with: Break::Close };
+    inject(&emulator, RequestKind::Data, action);
     let (range, length) = whole(&content);
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", range.as_str()), ("Content-Length", length.as_str())];
-    peer.send_head("PUT", &session.target, &headers).unwrap();
-    peer.write(&content[..2 * STEP]).unwrap();
-    let reply = peer.reply("PUT").unwrap();
-    assert_eq!((reply.status, reply.header("Connection")), (503, Some("close")));
-    assert_eq!(reply.reason(), "ordered");
-    assert_eq!(peer.stream.read(&mut [0; 1]).unwrap(), 0);
+    connection.send_head("PUT", &session.target, &headers).unwrap();
+    connection.write(&content[..2 * STEP]).unwrap();
+    let response = connection.read_response("PUT").unwrap();
+    assert_eq!((response.status, response.header("Connection")), (503, Some("close")));
+    assert_eq!(response.reason(), "ordered");
+    assert_eq!(connection.stream.read(&mut [0; 1]).unwrap(), 0);
     assert_eq!(session.persisted(), STEP as u64);
 }
 
 #[test]
-fn an_object_too_small_for_an_early_answer_is_made() {
+fn object_too_small_for_an_early_response_is_stored() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let bytes = STEP as u64;
-    let action = Action::AnswerAfterRequestBytes { bytes, status: 503, with: Break::Close };
-    order(&emulator, Target::Data, action);
+    let action = Action::RespondAfterRequestBytes { bytes, status: 503, with: Break::Close };
+    inject(&emulator, RequestKind::Data, action);
     assert_eq!(try_put(&session, b"abc").unwrap().status, 200);
 }
 
 #[test]
-fn stalls_hold_the_answer_back_and_then_it_comes() {
+fn stall_delays_the_response() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     for action in [
-        Action::StallBeforeAnswer { ms: 100 },
+        Action::StallBeforeResponse { ms: 100 },
         Action::StallAfterRequestBytes { bytes: STEP as u64, ms: 100 },
         Action::StallAfterRequestBytes { bytes: 0, ms: 100 },
     ] {
         let session = Session::start(&emulator, "a");
-        order(&emulator, Target::Data, action);
+        inject(&emulator, RequestKind::Data, action);
         let begin = Instant::now();
         assert_eq!(try_put(&session, &content).unwrap().status, 200);
         assert!(begin.elapsed() >= Duration::from_millis(100));
@@ -195,82 +200,82 @@ fn stalls_hold_the_answer_back_and_then_it_comes() {
 }
 
 #[test]
-fn what_came_before_a_session_was_cancelled_is_no_violation() {
+fn request_that_arrived_before_the_cancellation_is_no_violation() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
     let held_up = Action::StallAfterRequestBytes { bytes: STEP as u64, ms: 2_000 };
-    order(&emulator, Target::Data, held_up);
+    inject(&emulator, RequestKind::Data, held_up);
     std::thread::scope(|scope| {
         let put = scope.spawn(|| try_put(&session, &content).unwrap().status);
         while !emulator.faults().pending().is_empty() {
             std::thread::yield_now();
         }
-        assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 499);
+        assert_eq!(request(&emulator, "DELETE", &session.target, &[], b"").status, 499);
         assert_eq!(put.join().unwrap(), 499);
     });
     assert_eq!(emulator.faults().violations(), []);
 }
 
 #[test]
-fn a_stall_does_not_hold_up_the_end_of_the_emulator() {
+fn stall_does_not_delay_the_shutdown() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    order(&emulator, Target::Status, Action::StallBeforeAnswer { ms: 600_000 });
-    let mut peer = Peer::to(&emulator);
-    peer.send_head("PUT", &session.target, &[("Content-Range", "bytes */*")]).unwrap();
+    inject(&emulator, RequestKind::Status, Action::StallBeforeResponse { ms: 600_000 });
+    let mut connection = Connection::to(&emulator);
+    connection.send_head("PUT", &session.target, &[("Content-Range", "bytes */*")]).unwrap();
     while !emulator.faults().pending().is_empty() {
         std::thread::yield_now();
     }
     let begin = Instant::now();
     drop(emulator);
     assert!(begin.elapsed() < Duration::from_secs(10));
-    assert!(peer.reply("PUT").is_err());
+    assert!(connection.read_response("PUT").is_err());
 }
 
 #[test]
-fn any_answer_can_be_made_up() {
+fn raw_response_replaces_the_regular_one() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let raw = RawAnswer {
+    let raw = RawResponse {
         status: 308,
         headers: vec![("Range".to_owned(), "bytes=9-nonsense".to_owned())],
         body: "{\"cut".to_owned(),
         padding: 3,
         processing: Processing::Skipped,
     };
-    order(&emulator, Target::Data, Action::Answer(raw.clone()));
-    let reply = try_put(&session, b"abc").unwrap();
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=9-nonsense")));
-    assert_eq!(reply.body, b"{\"cut   ");
+    inject(&emulator, RequestKind::Data, Action::Respond(raw.clone()));
+    let response = try_put(&session, b"abc").unwrap();
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=9-nonsense")));
+    assert_eq!(response.body, b"{\"cut   ");
     assert_eq!(session.persisted(), 0);
-    let done = RawAnswer { status: 503, processing: Processing::Done, ..raw };
-    order(&emulator, Target::Data, Action::Answer(done));
+    let done = RawResponse { status: 503, processing: Processing::Done, ..raw };
+    inject(&emulator, RequestKind::Data, Action::Respond(done));
     assert_eq!(try_put(&session, b"abc").unwrap().status, 503);
     assert_eq!(session.status().status, 200);
 }
 
 #[test]
-fn a_made_up_content_length_is_sent_as_it_is() {
+fn raw_content_length_is_sent_unchanged() {
     let emulator = emulator();
-    let raw = RawAnswer {
+    let raw = RawResponse {
         status: 200,
         headers: vec![("Content-Length".to_owned(), "100".to_owned())],
-        ..RawAnswer::default()
+        ..RawResponse::default()
     };
-    order(&emulator, Target::Metadata, Action::Answer(raw));
-    let mut peer = Peer::to(&emulator);
-    let error = peer.ask("GET", &format!("{OBJECTS}/a"), &[], b"").unwrap_err();
+    inject(&emulator, RequestKind::Metadata, Action::Respond(raw));
+    let mut connection = Connection::to(&emulator);
+    let error = connection.request("GET", &format!("{OBJECTS}/a"), &[], b"").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 }
 
 #[test]
-fn the_json_of_an_answer_is_cut_short() {
+fn truncated_response_has_part_of_its_json() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    order(&emulator, Target::Data, Action::TruncateAnswer { bytes: 10 });
-    let reply = try_put(&session, b"abc").unwrap();
-    assert_eq!((reply.status, reply.body.len()), (200, 10));
+    inject(&emulator, RequestKind::Data, Action::TruncateResponse { bytes: 10 });
+    let response = try_put(&session, b"abc").unwrap();
+    assert_eq!((response.status, response.body.len()), (200, 10));
     assert_eq!(session.status().json()["size"], "3");
 }
 
@@ -279,7 +284,7 @@ fn a_lost_session_stays_lost() {
     let emulator = emulator();
     for status in [404, 410, 499] {
         let session = Session::start(&emulator, "a");
-        order(&emulator, Target::Status, Action::LoseSession { status });
+        inject(&emulator, RequestKind::Status, Action::LoseSession { status });
         assert_eq!(session.status().status, status);
         assert_eq!(session.status().status, status);
         assert_eq!(try_put(&session, b"abc").unwrap().status, status);
@@ -289,40 +294,40 @@ fn a_lost_session_stays_lost() {
 }
 
 #[test]
-fn faults_are_ordered_over_http() {
+fn faults_are_injected_over_http() {
     let emulator = emulator();
     let faults = "/_emulator/faults";
     let one = r#"{"on": "metadata", "action": {"status": {"status": 500}}}"#;
-    assert_eq!(ask(&emulator, "POST", faults, &[], one.as_bytes()).status, 200);
+    assert_eq!(request(&emulator, "POST", faults, &[], one.as_bytes()).status, 200);
     let more = r#"[{"on": "any", "after": 1, "times": 2, "object": "a",
         "action": {"break_after_request_bytes": {"bytes": 7, "with": "reset"}}}]"#;
-    let reply = ask(&emulator, "POST", faults, &[], more.as_bytes());
-    assert_eq!(reply.json().as_array().unwrap().len(), 2);
-    assert_eq!(get(&emulator, faults).json(), reply.json());
+    let response = request(&emulator, "POST", faults, &[], more.as_bytes());
+    assert_eq!(response.json().as_array().unwrap().len(), 2);
+    assert_eq!(get(&emulator, faults).json(), response.json());
     assert_eq!(get(&emulator, &format!("{OBJECTS}/a")).status, 500);
     assert_eq!(emulator.faults().pending().len(), 1);
-    assert_eq!(ask(&emulator, "DELETE", faults, &[], b"").status, 204);
+    assert_eq!(request(&emulator, "DELETE", faults, &[], b"").status, 204);
     assert_eq!(get(&emulator, faults).json().as_array().unwrap().len(), 0);
-    assert_eq!(ask(&emulator, "POST", faults, &[], b"{}").status, 400);
+    assert_eq!(request(&emulator, "POST", faults, &[], b"{}").status, 400);
 
     let seen = get(&emulator, "/_emulator/requests").json();
     assert_eq!(seen["requests"].as_array().unwrap().len(), 1);
     assert_eq!(seen["requests"][0]["kind"], "metadata");
     assert_eq!(seen["requests"][0]["status"], 500);
     assert_eq!(seen["violations"].as_array().unwrap().len(), 0);
-    assert_eq!(ask(&emulator, "DELETE", "/_emulator/requests", &[], b"").status, 204);
+    assert_eq!(request(&emulator, "DELETE", "/_emulator/requests", &[], b"").status, 204);
     assert_eq!(emulator.faults().requests(), []);
 }
 
 #[test]
-fn the_record_tells_the_sequence_of_requests() {
+fn requests_are_recorded_in_sequence() {
     let emulator = emulator();
     let content = bytes(STEP + 1);
     let session = Session::start(&emulator, "a");
     session.persisted();
     session.put_part(&content, 0, STEP);
     session.put_part(&content, STEP, STEP + 1);
-    ask(&emulator, "DELETE", &session.target, &[], b"");
+    request(&emulator, "DELETE", &session.target, &[], b"");
     get(&emulator, &format!("{OBJECTS}/a"));
     let seen = emulator.faults().requests();
     let sequence: Vec<_> =

@@ -51,13 +51,13 @@ fn md5(content: &[u8]) -> String {
 
 /// An answer.
 #[derive(Debug)]
-struct Reply {
+struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -80,12 +80,12 @@ impl Reply {
 }
 
 /// A connection.
-struct Peer {
+struct Connection {
     stream: BufReader<TcpStream>,
     authority: String,
 }
 
-impl Peer {
+impl Connection {
     fn to(emulator: &Emulator) -> Self {
         let stream = TcpStream::connect(emulator.addr()).unwrap();
         // Far more than anything takes: a test that hangs is to fail.
@@ -115,13 +115,13 @@ impl Peer {
         self.write(head.as_bytes())
     }
 
-    fn ask(
+    fn request(
         &mut self,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> io::Result<Reply> {
+    ) -> io::Result<Response> {
         let length = body.len().to_string();
         let mut headers = headers.to_vec();
         if !headers.iter().any(|(name, _)| matches!(*name, "Content-Length" | "Transfer-Encoding"))
@@ -130,10 +130,10 @@ impl Peer {
         }
         self.send_head(method, target, &headers)?;
         self.write(body)?;
-        self.reply(method)
+        self.read_response(method)
     }
 
-    fn reply(&mut self, method: &str) -> io::Result<Reply> {
+    fn read_response(&mut self, method: &str) -> io::Result<Response> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
@@ -146,12 +146,18 @@ impl Peer {
             let (name, value) = line.split_once(": ").unwrap();
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut reply = Reply { status, headers, body: Vec::new() };
-        let length = reply.header("Content-Length").expect("an answer states its length");
+        let mut response = Response { status, headers, body: Vec::new() };
+        let length = response.header("Content-Length");
+        // RFC 9110, section 8.6.
+        if matches!(status, 204 | 304) {
+            assert_eq!(length, None);
+            return Ok(response);
+        }
+        let length = length.expect("a response states its length");
         let length = if method == "HEAD" { 0 } else { length.parse().unwrap() };
-        reply.body.resize(length, 0);
-        self.stream.read_exact(&mut reply.body)?;
-        Ok(reply)
+        response.body.resize(length, 0);
+        self.stream.read_exact(&mut response.body)?;
+        Ok(response)
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -164,27 +170,27 @@ impl Peer {
 }
 
 /// One request on a connection of its own, which must be answered.
-fn ask(
+fn request(
     emulator: &Emulator,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Reply {
-    Peer::to(emulator).ask(method, target, headers, body).unwrap()
+) -> Response {
+    Connection::to(emulator).request(method, target, headers, body).unwrap()
 }
 
-fn get(emulator: &Emulator, target: &str) -> Reply {
-    ask(emulator, "GET", target, &[], b"")
+fn get(emulator: &Emulator, target: &str) -> Response {
+    request(emulator, "GET", target, &[], b"")
 }
 
 /// Makes an object in one request; returns its resource.
 fn put(emulator: &Emulator, name: &str, content: &[u8]) -> Value {
     let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     let target = format!("{UPLOADS}?uploadType=media&name={name}");
-    let reply = ask(emulator, "POST", &target, &[("Content-Type", "text/plain")], content);
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()
+    let response = request(emulator, "POST", &target, &[("Content-Type", "text/plain")], content);
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
 /// A session, as a client holds it.
@@ -205,36 +211,36 @@ impl<'a> Session<'a> {
         metadata: &str,
     ) -> Self {
         let target = format!("{UPLOADS}?uploadType=resumable&{query}");
-        let reply = ask(emulator, "POST", &target, headers, metadata.as_bytes());
-        assert_eq!(reply.status, 200, "{reply:?}");
-        let location = reply.header("Location").unwrap();
+        let response = request(emulator, "POST", &target, headers, metadata.as_bytes());
+        assert_eq!(response.status, 200, "{response:?}");
+        let location = response.header("Location").unwrap();
         let target = location.strip_prefix(&emulator.url()).unwrap_or(location).to_owned();
         Self { emulator, target }
     }
 
-    fn put(&self, range: &str, body: &[u8]) -> Reply {
+    fn put(&self, range: &str, body: &[u8]) -> Response {
         self.put_with(&[("Content-Range", range)], body)
     }
 
-    fn put_with(&self, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        ask(self.emulator, "PUT", &self.target, headers, body)
+    fn put_with(&self, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        request(self.emulator, "PUT", &self.target, headers, body)
     }
 
     /// The bytes `from..to` of an object of `total` bytes.
-    fn put_part(&self, content: &[u8], from: usize, to: usize) -> Reply {
+    fn put_part(&self, content: &[u8], from: usize, to: usize) -> Response {
         let range = format!("bytes {from}-{}/{}", to - 1, content.len());
         self.put(&range, &content[from..to])
     }
 
-    fn status(&self) -> Reply {
+    fn status(&self) -> Response {
         self.put("bytes */*", b"")
     }
 
     /// How many bytes are persisted; the object must not be whole.
     fn persisted(&self) -> u64 {
-        let reply = self.status();
-        assert_eq!(reply.status, 308, "{reply:?}");
-        reply
+        let response = self.status();
+        assert_eq!(response.status, 308, "{response:?}");
+        response
             .header("Range")
             .map_or(0, |range| range.strip_prefix("bytes=0-").unwrap().parse::<u64>().unwrap() + 1)
     }

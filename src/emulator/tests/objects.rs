@@ -5,12 +5,12 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn the_resource_has_what_clients_read() {
+fn object_resource_has_the_fields_that_clients_read() {
     let emulator = emulator();
     let made = put(&emulator, "a/b c", b"content");
-    let reply = get(&emulator, &format!("{OBJECTS}/a%2Fb%20c"));
-    let object = reply.json();
-    assert_eq!((reply.status, &object), (200, &made));
+    let response = get(&emulator, &format!("{OBJECTS}/a%2Fb%20c"));
+    let object = response.json();
+    assert_eq!((response.status, &object), (200, &made));
     let generation = object["generation"].as_str().unwrap();
     assert!(generation.parse::<u64>().unwrap() > 1_000_000_000_000_000);
     assert_eq!(object["kind"], "storage#object");
@@ -26,14 +26,14 @@ fn the_resource_has_what_clients_read() {
     assert_eq!(object["size"], "7");
     assert_eq!(object["md5Hash"], md5(b"content"));
     assert_eq!(object["crc32c"], crc32c(b"content"));
-    assert_eq!(object["etag"], reply.header("ETag").unwrap());
+    assert_eq!(object["etag"], response.header("ETag").unwrap());
     for time in ["timeCreated", "updated"] {
         humantime::parse_rfc3339(object[time].as_str().unwrap()).unwrap();
     }
 }
 
 #[test]
-fn generations_grow_and_name_one_version() {
+fn generations_grow_and_select_one_version() {
     let emulator = emulator();
     let number = |object: &Value| object["generation"].as_str().unwrap().parse::<u64>().unwrap();
     let (first, second) = (put(&emulator, "a", b"1"), put(&emulator, "a", b"2"));
@@ -51,19 +51,23 @@ fn an_unknown_object_is_404() {
         ("GET", format!("/download{OBJECTS}/a?alt=media")),
         ("DELETE", format!("{OBJECTS}/a")),
     ] {
-        let reply = ask(&emulator, method, &target, &[], b"");
-        assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"), "{method} {target}");
+        let response = request(&emulator, method, &target, &[], b"");
+        assert_eq!(
+            (response.status, response.reason().as_str()),
+            (404, "notFound"),
+            "{method} {target}"
+        );
     }
 }
 
 #[test]
-fn head_answers_like_get_without_the_body() {
+fn head_responds_like_get_without_the_body() {
     let emulator = emulator();
     put(&emulator, "a", b"content");
-    let mut peer = Peer::to(&emulator);
-    let reply = peer.ask("HEAD", &format!("{OBJECTS}/a?alt=media"), &[], b"").unwrap();
-    assert_eq!((reply.status, reply.header("Content-Length")), (200, Some("7")));
-    assert_eq!(peer.ask("GET", &format!("{OBJECTS}/a"), &[], b"").unwrap().status, 200);
+    let mut connection = Connection::to(&emulator);
+    let response = connection.request("HEAD", &format!("{OBJECTS}/a?alt=media"), &[], b"").unwrap();
+    assert_eq!((response.status, response.header("Content-Length")), (200, Some("7")));
+    assert_eq!(connection.request("GET", &format!("{OBJECTS}/a"), &[], b"").unwrap().status, 200);
 }
 
 #[test]
@@ -72,17 +76,17 @@ fn a_download_is_the_content_with_its_hashes() {
     let content = bytes(3 * STEP + 7);
     put(&emulator, "a", &content);
     for target in [format!("{OBJECTS}/a?alt=media"), format!("/download{OBJECTS}/a?alt=media")] {
-        let reply = get(&emulator, &target);
-        assert_eq!(reply.status, 200);
-        assert!(reply.body == content);
-        assert_eq!(reply.header("Content-Type"), Some("text/plain"));
+        let response = get(&emulator, &target);
+        assert_eq!(response.status, 200);
+        assert!(response.body == content);
+        assert_eq!(response.header("Content-Type"), Some("text/plain"));
         let hashes = format!("crc32c={},md5={}", crc32c(&content), md5(&content));
-        assert_eq!(reply.header("X-Goog-Hash"), Some(hashes.as_str()));
+        assert_eq!(response.header("X-Goog-Hash"), Some(hashes.as_str()));
     }
 }
 
 #[test]
-fn a_download_of_a_range_is_that_part() {
+fn download_of_a_range_is_that_part_of_the_content() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     put(&emulator, "a", &content);
@@ -94,11 +98,11 @@ fn a_download_of_a_range_is_that_part() {
         ("bytes=524287-999999", 2 * STEP - 1, 2 * STEP),
     ] {
         let target = format!("{OBJECTS}/a?alt=media");
-        let reply = ask(&emulator, "GET", &target, &[("Range", range)], b"");
-        assert_eq!(reply.status, 206, "{range}");
-        assert!(reply.body == content[from..to], "{range}");
+        let response = request(&emulator, "GET", &target, &[("Range", range)], b"");
+        assert_eq!(response.status, 206, "{range}");
+        assert!(response.body == content[from..to], "{range}");
         let stated = format!("bytes {from}-{}/{}", to - 1, content.len());
-        assert_eq!(reply.header("Content-Range"), Some(stated.as_str()));
+        assert_eq!(response.header("Content-Range"), Some(stated.as_str()));
     }
 }
 
@@ -107,9 +111,9 @@ fn a_range_beyond_the_end_is_416() {
     let emulator = emulator();
     put(&emulator, "a", b"content");
     let headers = [("Range", "bytes=7-")];
-    let reply = ask(&emulator, "GET", &format!("{OBJECTS}/a?alt=media"), &headers, b"");
-    assert_eq!(reply.status, 416);
-    assert_eq!(reply.header("Content-Range"), Some("bytes */7"));
+    let response = request(&emulator, "GET", &format!("{OBJECTS}/a?alt=media"), &headers, b"");
+    assert_eq!(response.status, 416);
+    assert_eq!(response.header("Content-Range"), Some("bytes */7"));
 }
 
 #[test]
@@ -127,11 +131,12 @@ fn preconditions_hold_for_reads() {
 }
 
 #[test]
-fn a_deletion_is_204_and_heeds_preconditions() {
+fn deletion_is_204_and_checks_preconditions() {
     let emulator = emulator();
     let generation = put(&emulator, "a/b", b"content")["generation"].as_str().unwrap().to_owned();
-    let delete =
-        |query: &str| ask(&emulator, "DELETE", &format!("{OBJECTS}/a%2Fb{query}"), &[], b"").status;
+    let delete = |query: &str| {
+        request(&emulator, "DELETE", &format!("{OBJECTS}/a%2Fb{query}"), &[], b"").status
+    };
     assert_eq!(delete("?ifGenerationMatch=1"), 412);
     assert_eq!(delete("?generation=1"), 404);
     assert_eq!(delete(&format!("?ifGenerationMatch={generation}")), 204);
@@ -162,7 +167,7 @@ fn a_listing_has_prefixes_and_items() {
 }
 
 #[test]
-fn a_listing_comes_in_pages_that_together_are_all() {
+fn pages_of_a_listing_contain_every_name_once() {
     let emulator = emulator();
     for name in ["a", "b/1", "b/2", "c", "d/3", "e"] {
         put(&emulator, name, b"");
@@ -197,7 +202,7 @@ fn a_listing_comes_in_pages_that_together_are_all() {
 }
 
 #[test]
-fn a_listing_says_what_it_cannot_read() {
+fn listing_with_invalid_parameters_is_rejected() {
     let emulator = emulator();
     for query in ["maxResults=0", "maxResults=x", "pageToken=*"] {
         assert_eq!(get(&emulator, &format!("{OBJECTS}?{query}")).status, 400, "{query}");
@@ -205,7 +210,7 @@ fn a_listing_says_what_it_cannot_read() {
 }
 
 #[test]
-fn names_may_be_anything_that_is_a_name() {
+fn any_valid_object_name_is_accepted() {
     let emulator = emulator();
     let long = "n".repeat(1024);
     for (encoded, name) in [
@@ -215,12 +220,12 @@ fn names_may_be_anything_that_is_a_name() {
         (long.as_str(), long.as_str()),
     ] {
         let target = format!("{UPLOADS}?uploadType=media&name={encoded}");
-        assert_eq!(ask(&emulator, "POST", &target, &[], b"x").status, 200, "{name}");
+        assert_eq!(request(&emulator, "POST", &target, &[], b"x").status, 200, "{name}");
         assert_eq!(get(&emulator, &format!("{OBJECTS}/{encoded}")).json()["name"], name);
     }
     for encoded in ["", ".", "..", "a%0Ab", &format!("{long}n")] {
         let target = format!("{UPLOADS}?uploadType=media&name={encoded}");
-        assert_eq!(ask(&emulator, "POST", &target, &[], b"x").status, 400, "{encoded}");
+        assert_eq!(request(&emulator, "POST", &target, &[], b"x").status, 400, "{encoded}");
     }
     assert_eq!(get(&emulator, &format!("{OBJECTS}/%FF")).status, 400);
 }

@@ -1,4 +1,4 @@
-//! Sessions: Cloud Storage's behaviour, case by case.
+//! Resumable uploads: the documented behaviour of Cloud Storage, case by case.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -6,20 +6,20 @@ use std::net::Shutdown;
 use super::*;
 
 #[test]
-fn one_request_with_the_whole_object_makes_it() {
+fn one_request_with_the_whole_object_stores_it() {
     let emulator = emulator();
     let content = bytes(3 * STEP + 17);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, content.len());
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["size"], content.len().to_string());
-    assert_eq!(reply.json()["crc32c"], crc32c(&content));
+    let response = session.put_part(&content, 0, content.len());
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["size"], content.len().to_string());
+    assert_eq!(response.json()["crc32c"], crc32c(&content));
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
     assert_eq!(emulator.faults().violations(), []);
 }
 
 #[test]
-fn a_request_without_a_range_brings_the_whole_object() {
+fn request_without_a_range_contains_the_whole_object() {
     let emulator = emulator();
     let content = bytes(STEP + 5);
     let session = Session::start(&emulator, "a");
@@ -28,7 +28,7 @@ fn a_request_without_a_range_brings_the_whole_object() {
 }
 
 #[test]
-fn a_chunked_body_without_a_range_brings_the_whole_object() {
+fn chunked_body_without_a_range_contains_the_whole_object() {
     let emulator = emulator();
     let content = bytes(STEP + 5);
     let mut body = Vec::new();
@@ -44,17 +44,17 @@ fn a_chunked_body_without_a_range_brings_the_whole_object() {
 }
 
 #[test]
-fn an_empty_object_is_made_by_a_range_without_bytes() {
+fn empty_object_is_stored_by_a_range_without_bytes() {
     let emulator = emulator();
-    let reply = Session::start(&emulator, "a").put("bytes */0", b"");
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["size"], "0");
-    assert_eq!(reply.json()["crc32c"], "AAAAAA==");
-    assert_eq!(reply.json()["md5Hash"], "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let response = Session::start(&emulator, "a").put("bytes */0", b"");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["size"], "0");
+    assert_eq!(response.json()["crc32c"], "AAAAAA==");
+    assert_eq!(response.json()["md5Hash"], "1B2M2Y8AsgTpgAmY7PhCfg==");
 }
 
 #[test]
-fn the_location_leads_to_whom_the_client_asked() {
+fn location_has_the_host_that_the_client_used() {
     let emulator = emulator();
     let target = format!("{UPLOADS}?uploadType=resumable&name=a");
     for (host, base) in [
@@ -63,27 +63,27 @@ fn the_location_leads_to_whom_the_client_asked() {
         ("[::1]:80", "http://[::1]:80/"),
         ("no host/at all", &format!("{}/", emulator.url())),
     ] {
-        let reply = ask(&emulator, "POST", &target, &[("Host", host)], b"");
-        let location = reply.header("Location").unwrap();
+        let response = request(&emulator, "POST", &target, &[("Host", host)], b"");
+        let location = response.header("Location").unwrap();
         assert!(location.starts_with(base), "{location}");
         assert!(location.contains("upload_id="), "{location}");
-        assert_eq!(reply.body, b"");
+        assert_eq!(response.body, b"");
     }
 }
 
 #[test]
-fn the_prefix_for_resumable_uploads_is_known_as_well() {
+fn path_with_the_resumable_prefix_starts_a_session() {
     let emulator = emulator();
     let target = format!("/resumable{UPLOADS}?uploadType=resumable&name=a");
-    assert_eq!(ask(&emulator, "POST", &target, &[], b"").status, 200);
+    assert_eq!(request(&emulator, "POST", &target, &[], b"").status, 200);
 }
 
 #[test]
-fn a_session_takes_posts_like_puts() {
+fn session_accepts_post_like_put() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let headers = [("Content-Range", "bytes 0-2/3")];
-    assert_eq!(ask(&emulator, "POST", &session.target, &headers, b"abc").status, 200);
+    assert_eq!(request(&emulator, "POST", &session.target, &headers, b"abc").status, 200);
 }
 
 #[test]
@@ -91,22 +91,22 @@ fn status_query_with_nothing_persisted_has_no_range() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     for query in ["bytes */*", "bytes */1000"] {
-        let reply = session.put(query, b"");
-        assert_eq!((reply.status, reply.header("Range")), (308, None));
+        let response = session.put(query, b"");
+        assert_eq!((response.status, response.header("Range")), (308, None));
     }
     assert_eq!(emulator.objects(BUCKET), []);
 }
 
 #[test]
-fn status_query_between_chunks_tells_what_is_persisted_and_the_session_goes_on() {
+fn status_query_between_chunks_reports_progress_and_the_session_continues() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, STEP);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    let response = session.put_part(&content, 0, STEP);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     for query in ["bytes */*", "bytes */524288"] {
-        let reply = session.put(query, b"");
-        assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+        let response = session.put(query, b"");
+        assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     }
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(session.put_part(&content, STEP, 2 * STEP).status, 200);
@@ -114,7 +114,7 @@ fn status_query_between_chunks_tells_what_is_persisted_and_the_session_goes_on()
 }
 
 #[test]
-fn chunks_of_an_object_of_unknown_size_end_with_one_that_states_it() {
+fn last_chunk_of_an_object_of_unknown_size_has_its_size() {
     let emulator = emulator();
     let content = bytes(STEP + 3);
     let session = Session::start(&emulator, "a");
@@ -124,7 +124,7 @@ fn chunks_of_an_object_of_unknown_size_end_with_one_that_states_it() {
 }
 
 #[test]
-fn a_status_query_that_states_the_persisted_size_finishes_the_object() {
+fn status_query_with_the_persisted_size_finishes_the_object() {
     let emulator = emulator();
     let content = bytes(STEP);
     let session = Session::start(&emulator, "a");
@@ -134,7 +134,7 @@ fn a_status_query_that_states_the_persisted_size_finishes_the_object() {
 }
 
 #[test]
-fn after_completion_queries_and_repeated_content_answer_the_same_object() {
+fn complete_session_returns_its_object_to_queries_and_repeated_content() {
     let emulator = emulator();
     let content = bytes(STEP + 1);
     let session = Session::start_with(&emulator, "name=a&ifGenerationMatch=0", &[], "");
@@ -158,36 +158,36 @@ fn a_small_chunk_that_is_not_the_last_is_refused() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, STEP - 1);
-    assert_eq!(reply.status, 400);
-    assert_eq!(reply.reason(), "invalid");
+    let response = session.put_part(&content, 0, STEP - 1);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.reason(), "invalid");
     assert_eq!(session.persisted(), 0);
 }
 
 #[test]
-fn of_a_chunk_that_is_not_the_last_only_whole_steps_are_kept() {
+fn chunk_that_is_not_the_last_keeps_only_whole_steps() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
-    let reply = session.put_part(&content, 0, 2 * STEP + 1);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-524287")));
+    let response = session.put_part(&content, 0, 2 * STEP + 1);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-524287")));
     assert_eq!(emulator.faults().violations().len(), 1);
     assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
 }
 
 #[test]
-fn bytes_that_are_persisted_are_ignored_when_they_come_again() {
+fn persisted_bytes_are_ignored_when_sent_again() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put_part(&content, 0, 2 * STEP).status, 308);
-    // Other bytes in their place, to see which are kept.
+    // Different bytes at the same offsets show which ones are kept.
     let mut again = content.clone();
     again[..2 * STEP].fill(0);
     assert_eq!(session.put_part(&again, 0, STEP).header("Range"), Some("bytes=0-524287"));
     assert_eq!(session.put_part(&again, STEP, 3 * STEP).header("Range"), Some("bytes=0-786431"));
-    // Not even at a step's boundary.
+    // Also at an offset that is not a step's boundary.
     assert_eq!(session.put_part(&again, STEP + 100, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
     assert_eq!(emulator.faults().violations(), []);
@@ -199,21 +199,21 @@ fn a_chunk_beyond_what_is_persisted_is_503_and_nothing_is_kept() {
     let content = bytes(3 * STEP);
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put_part(&content, 0, STEP).status, 308);
-    let reply = session.put_part(&content, 2 * STEP, 3 * STEP);
-    assert_eq!((reply.status, reply.reason().as_str()), (503, "backendError"));
+    let response = session.put_part(&content, 2 * STEP, 3 * STEP);
+    assert_eq!((response.status, response.reason().as_str()), (503, "backendError"));
     assert_eq!(session.persisted(), STEP as u64);
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(emulator.faults().violations().len(), 1);
 }
 
 #[test]
-fn a_body_shorter_than_its_range_makes_no_object() {
+fn body_shorter_than_its_range_stores_no_object() {
     let emulator = emulator();
     let content = bytes(2 * STEP + 9);
     let session = Session::start(&emulator, "a");
     let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
-    let reply = session.put(&range, &content[..STEP + 100]);
-    assert_eq!((reply.status, reply.header("Range")), (308, Some("bytes=0-262143")));
+    let response = session.put(&range, &content[..STEP + 100]);
+    assert_eq!((response.status, response.header("Range")), (308, Some("bytes=0-262143")));
     assert_eq!(session.persisted(), STEP as u64);
     assert_eq!(emulator.objects(BUCKET), []);
     assert_eq!(emulator.faults().violations().len(), 1);
@@ -230,19 +230,19 @@ fn a_body_longer_than_its_range_is_refused() {
 }
 
 #[test]
-fn of_a_body_that_is_cut_only_whole_steps_are_kept() {
+fn interrupted_body_keeps_only_whole_steps() {
     let emulator = emulator();
     let content = bytes(4 * STEP);
     let session = Session::start(&emulator, "a");
     let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
     let length = content.len().to_string();
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", range.as_str()), ("Content-Length", length.as_str())];
-    peer.send_head("PUT", &session.target, &headers).unwrap();
-    peer.write(&content[..2 * STEP + STEP / 2]).unwrap();
-    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
-    // The end of the body is known to be processed when it is answered.
-    assert_eq!(peer.reply("PUT").unwrap().status, 400);
+    connection.send_head("PUT", &session.target, &headers).unwrap();
+    connection.write(&content[..2 * STEP + STEP / 2]).unwrap();
+    connection.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    // The response shows that the end of the body was processed.
+    assert_eq!(connection.read_response("PUT").unwrap().status, 400);
     assert_eq!(session.persisted(), 2 * STEP as u64);
     assert_eq!(session.put_part(&content, 2 * STEP, 4 * STEP).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);
@@ -250,36 +250,36 @@ fn of_a_body_that_is_cut_only_whole_steps_are_kept() {
 }
 
 #[test]
-fn a_cut_before_the_first_step_keeps_nothing() {
+fn interruption_before_the_first_step_keeps_nothing() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let headers = [("Content-Range", "bytes 0-4999/5000"), ("Content-Length", "5000")];
-    peer.send_head("PUT", &session.target, &headers).unwrap();
-    peer.write(&[7; 4999]).unwrap();
-    peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
-    assert_eq!(peer.reply("PUT").unwrap().status, 400);
-    let reply = session.status();
-    assert_eq!((reply.status, reply.header("Range")), (308, None));
+    connection.send_head("PUT", &session.target, &headers).unwrap();
+    connection.write(&[7; 4999]).unwrap();
+    connection.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(connection.read_response("PUT").unwrap().status, 400);
+    let response = session.status();
+    assert_eq!((response.status, response.header("Range")), (308, None));
 }
 
 #[test]
-fn a_precondition_is_checked_at_the_start() {
+fn precondition_is_checked_at_the_start() {
     let emulator = emulator();
     put(&emulator, "a", b"old");
     let target = format!("{UPLOADS}?uploadType=resumable&name=a&ifGenerationMatch=0");
-    let reply = ask(&emulator, "POST", &target, &[], b"");
-    assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+    let response = request(&emulator, "POST", &target, &[], b"");
+    assert_eq!((response.status, response.reason().as_str()), (412, "conditionNotMet"));
 }
 
 #[test]
-fn a_precondition_is_checked_at_the_end() {
+fn precondition_is_checked_at_the_end() {
     let emulator = emulator();
     let session = Session::start_with(&emulator, "name=a&ifGenerationMatch=0", &[], "");
     put(&emulator, "a", b"meanwhile");
     for _ in 0..2 {
-        let reply = session.put("bytes 0-2/3", b"new");
-        assert_eq!((reply.status, reply.reason().as_str()), (412, "conditionNotMet"));
+        let response = session.put("bytes 0-2/3", b"new");
+        assert_eq!((response.status, response.reason().as_str()), (412, "conditionNotMet"));
     }
     assert_eq!(session.status().status, 412);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"meanwhile");
@@ -287,14 +287,14 @@ fn a_precondition_is_checked_at_the_end() {
 }
 
 #[test]
-fn a_matching_precondition_lets_the_object_be_replaced() {
+fn matching_precondition_allows_a_replacement() {
     let emulator = emulator();
     let old = put(&emulator, "a", b"old");
     let generation = old["generation"].as_str().unwrap();
     let query = format!("name=a&ifGenerationMatch={generation}&ifMetagenerationMatch=1");
-    let reply = Session::start_with(&emulator, &query, &[], "").put("bytes 0-2/3", b"new");
-    assert_eq!(reply.status, 200);
-    assert_ne!(reply.json()["generation"], generation);
+    let response = Session::start_with(&emulator, &query, &[], "").put("bytes 0-2/3", b"new");
+    assert_eq!(response.status, 200);
+    assert_ne!(response.json()["generation"], generation);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"new");
 }
 
@@ -305,28 +305,28 @@ fn custom_metadata_may_come_with_the_final_request() {
     let session = Session::start_with(&emulator, "name=a", &[], metadata);
     session.put_with(&[("Content-Range", "bytes */*"), ("X-Goog-Meta-Earlier", "1")], b"");
     let headers = [("Content-Range", "bytes 0-2/3"), ("X-Goog-Meta-Who", "me")];
-    let reply = session.put_with(&headers, b"abc");
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["metadata"], serde_json::json!({"seed": "7", "who": "me"}));
+    let response = session.put_with(&headers, b"abc");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["metadata"], serde_json::json!({"seed": "7", "who": "me"}));
 }
 
 #[test]
-fn wrong_checksums_in_the_metadata_make_no_object() {
+fn wrong_checksums_in_the_metadata_store_no_object() {
     let emulator = emulator();
     for metadata in [
         format!(r#"{{"crc32c": "{}"}}"#, crc32c(b"other")),
         format!(r#"{{"md5Hash": "{}"}}"#, md5(b"other")),
     ] {
         let session = Session::start_with(&emulator, "name=a", &[], &metadata);
-        let reply = session.put("bytes 0-2/3", b"abc");
-        assert_eq!((reply.status, reply.reason().as_str()), (400, "invalid"));
+        let response = session.put("bytes 0-2/3", b"abc");
+        assert_eq!((response.status, response.reason().as_str()), (400, "invalid"));
         assert_eq!(session.status().status, 400);
         assert_eq!(emulator.objects(BUCKET), []);
     }
 }
 
 #[test]
-fn right_checksums_in_the_metadata_and_the_headers_make_one() {
+fn right_checksums_in_metadata_and_headers_store_the_object() {
     let emulator = emulator();
     let (crc32c, md5) = (crc32c(b"abc"), md5(b"abc"));
     let metadata = format!(r#"{{"crc32c": "{crc32c}", "md5Hash": "{md5}"}}"#);
@@ -337,7 +337,7 @@ fn right_checksums_in_the_metadata_and_the_headers_make_one() {
 }
 
 #[test]
-fn a_wrong_hash_header_on_any_request_makes_no_object() {
+fn wrong_hash_header_on_any_request_stores_no_object() {
     let emulator = emulator();
     let wrong_crc32c = format!("crc32c={}", crc32c(b"other"));
     let wrong_md5 = format!("md5={}", md5(b"other"));
@@ -357,7 +357,7 @@ fn a_wrong_hash_header_on_any_request_makes_no_object() {
 }
 
 #[test]
-fn another_size_than_was_declared_makes_no_object() {
+fn size_that_differs_from_the_declared_one_stores_no_object() {
     let emulator = emulator();
     let declared = [("X-Upload-Content-Length", "4")];
     for (range, body) in
@@ -377,7 +377,7 @@ fn another_size_than_was_declared_makes_no_object() {
 }
 
 #[test]
-fn a_size_that_changes_on_the_way_is_refused() {
+fn size_that_changes_between_requests_is_rejected() {
     let emulator = emulator();
     let content = bytes(3 * STEP);
     let session = Session::start(&emulator, "a");
@@ -393,20 +393,20 @@ fn a_size_that_changes_on_the_way_is_refused() {
 fn an_unknown_session_is_404() {
     let emulator = emulator();
     let target = format!("{UPLOADS}?uploadType=resumable&upload_id=nobody");
-    let reply = ask(&emulator, "PUT", &target, &[("Content-Range", "bytes 0-2/3")], b"abc");
-    assert_eq!((reply.status, reply.reason().as_str()), (404, "notFound"));
-    assert_eq!(ask(&emulator, "DELETE", &target, &[], b"").status, 404);
+    let response = request(&emulator, "PUT", &target, &[("Content-Range", "bytes 0-2/3")], b"abc");
+    assert_eq!((response.status, response.reason().as_str()), (404, "notFound"));
+    assert_eq!(request(&emulator, "DELETE", &target, &[], b"").status, 404);
     assert_eq!(emulator.faults().violations().len(), 2);
 }
 
 #[test]
-fn a_cancelled_session_is_499_and_takes_nothing_more() {
+fn cancelled_session_is_499_and_accepts_no_bytes() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put_part(&content, 0, STEP).status, 308);
     for _ in 0..2 {
-        assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 499);
+        assert_eq!(request(&emulator, "DELETE", &session.target, &[], b"").status, 499);
     }
     assert_eq!(session.status().status, 499);
     assert_eq!(emulator.faults().violations(), []);
@@ -420,26 +420,26 @@ fn cancelling_a_finished_session_leaves_the_object() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
-    assert_eq!(ask(&emulator, "DELETE", &session.target, &[], b"").status, 404);
+    assert_eq!(request(&emulator, "DELETE", &session.target, &[], b"").status, 404);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), b"abc");
 }
 
 #[test]
-fn a_range_that_cannot_be_read_is_refused() {
+fn malformed_range_is_rejected() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
-    let reply = session.put("bytes 2-0/3", b"abc");
-    assert_eq!((reply.status, reply.reason().as_str()), (400, "badContentRange"));
+    let response = session.put("bytes 2-0/3", b"abc");
+    assert_eq!((response.status, response.reason().as_str()), (400, "badContentRange"));
     assert_eq!(emulator.faults().violations().len(), 1);
     assert_eq!(session.put("bytes 0-2/3", b"abc").status, 200);
 }
 
 #[test]
-fn the_start_says_what_is_missing_or_wrong() {
+fn session_start_rejects_missing_or_invalid_parameters() {
     let emulator = emulator();
     let start = |path: &str, headers: &[(&str, &str)], body: &str| {
-        let reply = ask(&emulator, "POST", path, headers, body.as_bytes());
-        (reply.status, reply.reason())
+        let response = request(&emulator, "POST", path, headers, body.as_bytes());
+        (response.status, response.reason())
     };
     let (invalid, uploads) = ("invalid".to_owned(), format!("{UPLOADS}?uploadType=resumable"));
     assert_eq!(start(&uploads, &[], ""), (400, "required".to_owned()));
@@ -459,7 +459,7 @@ fn the_start_says_what_is_missing_or_wrong() {
 }
 
 #[test]
-fn the_object_is_what_the_start_described() {
+fn object_has_the_metadata_of_the_session_start() {
     let emulator = emulator();
     let metadata = r#"{"name": "in/metadata", "contentType": "image/png",
         "cacheControl": "no-store", "metadata": {"k": "v"}}"#;
@@ -481,29 +481,29 @@ fn connections_are_kept_alive() {
     let emulator = emulator();
     let session = Session::start(&emulator, "a");
     let content = bytes(2 * STEP);
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let first = [("Content-Range", "bytes 0-262143/524288")];
-    let reply = peer.ask("PUT", &session.target, &first, &content[..STEP]).unwrap();
-    assert_eq!(reply.status, 308);
+    let response = connection.request("PUT", &session.target, &first, &content[..STEP]).unwrap();
+    assert_eq!(response.status, 308);
     let beyond = [("Content-Range", "bytes 524287-524287/524288")];
-    assert_eq!(peer.ask("PUT", &session.target, &beyond, b"x").unwrap().status, 503);
+    assert_eq!(connection.request("PUT", &session.target, &beyond, b"x").unwrap().status, 503);
     let second = [("Content-Range", "bytes 262144-524287/524288")];
-    let reply = peer.ask("PUT", &session.target, &second, &content[STEP..]).unwrap();
-    assert_eq!(reply.status, 200);
+    let response = connection.request("PUT", &session.target, &second, &content[STEP..]).unwrap();
+    assert_eq!(response.status, 200);
 }
 
 #[test]
-fn a_stalled_upload_keeps_nobody_waiting() {
+fn stalled_upload_does_not_block_other_requests() {
     let emulator = emulator();
     let content = bytes(2 * STEP);
     let session = Session::start(&emulator, "a");
-    let mut peers = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..20 {
-        let mut peer = Peer::to(&emulator);
+        let mut connection = Connection::to(&emulator);
         let headers = [("Content-Range", "bytes 0-524287/524288"), ("Content-Length", "524288")];
-        peer.send_head("PUT", &session.target, &headers).unwrap();
-        peer.write(&content[..1000]).unwrap();
-        peers.push(peer);
+        connection.send_head("PUT", &session.target, &headers).unwrap();
+        connection.write(&content[..1000]).unwrap();
+        connections.push(connection);
     }
     assert_eq!(session.put_part(&content, 0, content.len()).status, 200);
     assert_eq!(emulator.content(BUCKET, "a").unwrap(), content);

@@ -4,8 +4,8 @@ use super::*;
 
 const MULTIPART: (&str, &str) = ("Content-Type", "multipart/related; boundary=\"=b=\"");
 
-fn upload(emulator: &Emulator, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-    ask(emulator, "POST", &format!("{UPLOADS}?{query}"), headers, body)
+fn upload(emulator: &Emulator, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    request(emulator, "POST", &format!("{UPLOADS}?{query}"), headers, body)
 }
 
 fn multipart(metadata: &str, content: &[u8]) -> Vec<u8> {
@@ -17,48 +17,48 @@ fn multipart(metadata: &str, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn media_makes_an_object_of_the_body() {
+fn media_upload_stores_the_body() {
     let emulator = emulator();
     let content = bytes(2 * STEP + 1);
     let headers = [("Content-Type", "image/gif")];
-    let reply = upload(&emulator, "uploadType=media&name=a%2Fb", &headers, &content);
-    assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["name"], "a/b");
-    assert_eq!(reply.json()["contentType"], "image/gif");
-    assert_eq!(reply.json()["crc32c"], crc32c(&content));
+    let response = upload(&emulator, "uploadType=media&name=a%2Fb", &headers, &content);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["name"], "a/b");
+    assert_eq!(response.json()["contentType"], "image/gif");
+    assert_eq!(response.json()["crc32c"], crc32c(&content));
     assert_eq!(emulator.content(BUCKET, "a/b").unwrap(), content);
 }
 
 #[test]
-fn media_that_is_cut_makes_no_object() {
+fn interrupted_media_upload_stores_no_object() {
     let emulator = emulator();
-    let mut peer = Peer::to(&emulator);
+    let mut connection = Connection::to(&emulator);
     let target = format!("{UPLOADS}?uploadType=media&name=a");
-    peer.send_head("POST", &target, &[("Content-Length", "5000")]).unwrap();
-    peer.write(&[1; 4999]).unwrap();
-    peer.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(peer.reply("POST").unwrap().status, 400);
+    connection.send_head("POST", &target, &[("Content-Length", "5000")]).unwrap();
+    connection.write(&[1; 4999]).unwrap();
+    connection.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(connection.read_response("POST").unwrap().status, 400);
     assert_eq!(emulator.objects(BUCKET), []);
 }
 
 #[test]
-fn multipart_makes_an_object_of_its_second_part() {
+fn multipart_upload_stores_its_second_part() {
     let emulator = emulator();
-    // Around the size in which the body is read, and with what looks like a boundary inside.
+    // Sizes around that of a read, and content that resembles a boundary.
     for size in [0, 1, STEP - 10, STEP, STEP + 10, 3 * STEP] {
         let mut content = bytes(size);
         content.extend_from_slice(b"\r\n--=b\r\n--=");
         let body = multipart(r#"{"name": "a", "metadata": {"k": "v"}}"#, &content);
-        let reply = upload(&emulator, "uploadType=multipart", &[MULTIPART], &body);
-        assert_eq!(reply.status, 200, "{size}");
-        assert_eq!(reply.json()["contentType"], "image/png");
-        assert_eq!(reply.json()["metadata"]["k"], "v");
+        let response = upload(&emulator, "uploadType=multipart", &[MULTIPART], &body);
+        assert_eq!(response.status, 200, "{size}");
+        assert_eq!(response.json()["contentType"], "image/png");
+        assert_eq!(response.json()["metadata"]["k"], "v");
         assert!(emulator.content(BUCKET, "a").unwrap() == content, "{size}");
     }
 }
 
 #[test]
-fn multipart_that_is_malformed_is_refused() {
+fn malformed_multipart_upload_is_rejected() {
     let emulator = emulator();
     let sound = multipart(r#"{"name": "a"}"#, b"content");
     let text = String::from_utf8(sound.clone()).unwrap();
@@ -70,8 +70,8 @@ fn multipart_that_is_malformed_is_refused() {
         ("no JSON", text.replace(r#"{"name": "a"}"#, "name")),
         ("another boundary", text.replace("=b=", "=c=")),
     ] {
-        let reply = upload(&emulator, "uploadType=multipart", &[MULTIPART], body.as_bytes());
-        assert_eq!(reply.status, 400, "{what}");
+        let response = upload(&emulator, "uploadType=multipart", &[MULTIPART], body.as_bytes());
+        assert_eq!(response.status, 400, "{what}");
     }
     let plain = [("Content-Type", "text/plain")];
     assert_eq!(upload(&emulator, "uploadType=multipart", &plain, &sound).status, 400);
@@ -90,9 +90,9 @@ fn preconditions_hold_for_uploads_in_one_request() {
         "ifMetagenerationMatch=2".to_owned(),
     ] {
         let query = format!("uploadType=multipart&{condition}");
-        let reply = upload(&emulator, &query, &[MULTIPART], &body);
+        let response = upload(&emulator, &query, &[MULTIPART], &body);
         assert_eq!(
-            (reply.status, reply.reason().as_str()),
+            (response.status, response.reason().as_str()),
             (412, "conditionNotMet"),
             "{condition}"
         );
@@ -105,7 +105,7 @@ fn preconditions_hold_for_uploads_in_one_request() {
 }
 
 #[test]
-fn wrong_checksums_make_no_object() {
+fn wrong_checksums_store_no_object() {
     let emulator = emulator();
     let wrong = crc32c(b"other");
     let body = multipart(&format!(r#"{{"name": "a", "crc32c": "{wrong}"}}"#), b"content");

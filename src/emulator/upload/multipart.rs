@@ -1,25 +1,26 @@
-//! `multipart/related` bodies, as they come (RFC 2046, RFC 2387).
+//! Streaming parser of `multipart/related` bodies (RFC 2046, RFC 2387).
 
 use serde_json::Value;
 
 use crate::emulator::error::ApiError;
-use crate::emulator::http::{BUFFER, Body, Failure, parse_json};
+use crate::emulator::http::{BUFFER_SIZE, RequestBody, RequestError, parse_json};
 
-/// The longest header block, and the longest metadata part, of a body.
-const MAX_PART: usize = 1 << 20;
+/// The longest header block and the longest metadata part, in bytes.
+const MAX_PART_SIZE: usize = 1 << 20;
 
-/// Reads the two parts of a body in their order: metadata, content type, content.
+/// Reads the two parts of a body. Call [`metadata`](Self::metadata), then
+/// [`content_type`](Self::content_type), then [`content`](Self::content).
 pub(super) struct Multipart<'a, 'b> {
-    body: &'a mut Body<'b>,
-    /// What ends a part: a line break, two dashes, the boundary.
+    body: &'a mut RequestBody<'b>,
+    /// The end of a part: a line break, two dashes, the boundary.
     delimiter: Vec<u8>,
-    /// Bytes that have come and not been given out.
-    held: Vec<u8>,
+    /// Bytes that were read from the body but not returned yet.
+    buffer: Vec<u8>,
     body_ended: bool,
     content_ended: bool,
 }
 
-/// The boundary that a Content-Type states.
+/// Returns the boundary parameter of a Content-Type.
 pub(super) fn boundary(content_type: &str) -> Result<String, ApiError> {
     let mut parameters = content_type.split(';').map(str::trim);
     let is_multipart =
@@ -39,28 +40,28 @@ pub(super) fn boundary(content_type: &str) -> Result<String, ApiError> {
 }
 
 impl<'a, 'b> Multipart<'a, 'b> {
-    pub(super) fn new(body: &'a mut Body<'b>, boundary: &str) -> Self {
+    pub(super) fn new(body: &'a mut RequestBody<'b>, boundary: &str) -> Self {
         Self {
             body,
             delimiter: format!("\r\n--{boundary}").into_bytes(),
-            // The first delimiter need not have a line break before it.
-            held: b"\r\n".to_vec(),
+            // The first delimiter may come without a line break before it.
+            buffer: b"\r\n".to_vec(),
             body_ended: false,
             content_ended: false,
         }
     }
 
-    /// The first part, in JSON.
-    pub(super) fn metadata(&mut self) -> Result<Value, Failure> {
+    /// Reads the first part as JSON.
+    pub(super) fn metadata(&mut self) -> Result<Value, RequestError> {
         let delimiter = self.delimiter.clone();
-        self.up_to(&delimiter)?;
+        self.read_until(&delimiter)?;
         self.headers()?;
-        let text = self.up_to(&delimiter)?;
+        let text = self.read_until(&delimiter)?;
         Ok(parse_json(&text)?)
     }
 
-    /// The Content-Type of the second part.
-    pub(super) fn content_type(&mut self) -> Result<Option<String>, Failure> {
+    /// Reads the headers of the second part, and returns its Content-Type.
+    pub(super) fn content_type(&mut self) -> Result<Option<String>, RequestError> {
         let headers = self.headers()?;
         let content_type = headers
             .lines()
@@ -70,19 +71,19 @@ impl<'a, 'b> Multipart<'a, 'b> {
         Ok(content_type)
     }
 
-    /// The next bytes of the second part; `None` at its end.
-    pub(super) fn content(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    /// Reads the next bytes of the second part; `None` at its end.
+    pub(super) fn content(&mut self) -> Result<Option<Vec<u8>>, RequestError> {
         if self.content_ended {
             return Ok(None);
         }
-        self.hold(BUFFER + self.delimiter.len() - 1)?;
-        if let Some(end) = find(&self.held, &self.delimiter) {
+        self.fill(BUFFER_SIZE + self.delimiter.len() - 1)?;
+        if let Some(end) = find(&self.buffer, &self.delimiter) {
             self.content_ended = true;
-            let mut rest = self.held.split_off(end);
+            let mut rest = self.buffer.split_off(end);
             rest.drain(..self.delimiter.len());
-            let content = std::mem::replace(&mut self.held, rest);
-            self.hold(2)?;
-            if !self.held.starts_with(b"--") {
+            let content = std::mem::replace(&mut self.buffer, rest);
+            self.fill(2)?;
+            if !self.buffer.starts_with(b"--") {
                 return Err(malformed("has more than two parts").into());
             }
             return Ok(Some(content));
@@ -90,41 +91,42 @@ impl<'a, 'b> Multipart<'a, 'b> {
         if self.body_ended {
             return Err(malformed("ends before its last boundary").into());
         }
-        // The end of what is held may be the beginning of a delimiter.
-        let tail = self.held.split_off(self.held.len() - (self.delimiter.len() - 1));
-        Ok(Some(std::mem::replace(&mut self.held, tail)))
+        // The end of the buffer may be the beginning of a delimiter.
+        let tail = self.buffer.split_off(self.buffer.len() - (self.delimiter.len() - 1));
+        Ok(Some(std::mem::replace(&mut self.buffer, tail)))
     }
 
-    /// What stands before the blank line that ends a part's headers.
-    fn headers(&mut self) -> Result<String, Failure> {
-        let headers = self.up_to(b"\r\n\r\n")?;
+    /// Reads a part's headers and the blank line after them.
+    fn headers(&mut self) -> Result<String, RequestError> {
+        let headers = self.read_until(b"\r\n\r\n")?;
         String::from_utf8(headers).map_err(|_| malformed("has headers that are not UTF-8").into())
     }
 
-    fn up_to(&mut self, mark: &[u8]) -> Result<Vec<u8>, Failure> {
-        self.hold(mark.len())?;
+    /// Reads up to and including `pattern`; returns the bytes before it.
+    fn read_until(&mut self, pattern: &[u8]) -> Result<Vec<u8>, RequestError> {
+        self.fill(pattern.len())?;
         loop {
-            if let Some(end) = find(&self.held, mark) {
-                let mut found = self.held.split_off(end);
-                std::mem::swap(&mut found, &mut self.held);
-                self.held.drain(..mark.len());
+            if let Some(end) = find(&self.buffer, pattern) {
+                let mut found = self.buffer.split_off(end);
+                std::mem::swap(&mut found, &mut self.buffer);
+                self.buffer.drain(..pattern.len());
                 return Ok(found);
             }
             if self.body_ended {
-                return Err(malformed("has not got two parts").into());
+                return Err(malformed("has fewer than two parts").into());
             }
-            if self.held.len() > MAX_PART {
+            if self.buffer.len() > MAX_PART_SIZE {
                 return Err(malformed("has a part that is too long").into());
             }
-            self.hold(self.held.len() + (BUFFER / 4))?;
+            self.fill(self.buffer.len() + (BUFFER_SIZE / 4))?;
         }
     }
 
-    /// Reads until so many bytes are held, or the body has ended.
-    fn hold(&mut self, size: usize) -> Result<(), Failure> {
-        if self.held.len() < size && !self.body_ended {
-            self.body.fill(&mut self.held, size)?;
-            self.body_ended = self.held.len() < size;
+    /// Reads until the buffer has `size` bytes or the body has ended.
+    fn fill(&mut self, size: usize) -> Result<(), RequestError> {
+        if self.buffer.len() < size && !self.body_ended {
+            self.body.fill(&mut self.buffer, size)?;
+            self.body_ended = self.buffer.len() < size;
         }
         Ok(())
     }
@@ -134,8 +136,9 @@ fn malformed(what: &str) -> ApiError {
     ApiError::invalid(format!("The multipart body {what}."))
 }
 
-fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let (first, rest) = mark.split_first()?;
+/// Returns the offset of the first occurrence of `pattern`.
+fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    let (first, rest) = pattern.split_first()?;
     let mut from = 0;
     while let Some(found) = text[from..].iter().position(|byte| byte == first) {
         let at = from + found;
@@ -152,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_boundary_in_any_spelling() {
+    fn boundary_is_found_in_every_valid_spelling() {
         for content_type in [
             "multipart/related; boundary=abc",
             "multipart/related; boundary=\"abc\"",
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_mark_wherever_it_begins() {
+    fn pattern_is_found_at_any_offset() {
         assert_eq!(find(b"", b"ab"), None);
         assert_eq!(find(b"a", b"ab"), None);
         assert_eq!(find(b"aab", b"ab"), Some(1));

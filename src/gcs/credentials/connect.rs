@@ -1,9 +1,9 @@
 //! The connections to token endpoints: through the proxy that was given, with TLS against the
 //! system's certificates, and bounded.
 //!
-//! Neither hyper nor yup-oauth2 bounds the answer that it collects, so the connection does: it
+//! Neither hyper nor yup-oauth2 bounds the response that it collects, so the connection does: it
 //! breaks off an endpoint that sends more than a token needs. It also keeps the beginning of the
-//! answer, because yup-oauth2 looks at no status and drops a body that it cannot parse.
+//! response, because yup-oauth2 looks at no status and drops a body that it cannot parse.
 //!
 //! TLS is verified against the operating system's store; `SSL_CERT_FILE` and `SSL_CERT_DIR` name
 //! another one. The crypto provider is handed over, so that it never matters whether the process
@@ -32,25 +32,25 @@ use yup_oauth2::hyper::http::HeaderValue;
 use yup_oauth2::hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use yup_oauth2::hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 
-use super::answer::LastAnswer;
+use super::last_response::LastResponse;
 
-/// The largest answer that a token endpoint may give, in bytes, its headers included. Real ones
+/// The largest response that a token endpoint may give, in bytes, its headers included. Real ones
 /// have two to four thousand.
-const LARGEST_ANSWER: usize = 256 << 10;
+const MAX_RESPONSE_BYTES: usize = 256 << 10;
 
-/// How long a TCP connection may take to come about; there may be several addresses to try.
+/// Time to open a TCP connection; several addresses may have to be tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The HTTP client for token requests.
-pub(super) type TokenClient = Client<Recorder, String>;
+pub(super) type TokenClient = Client<RecordingConnector, String>;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// Makes the client. `last_answer` will hold what came over its last connection.
+/// Makes the client. `last_response` will hold what came over its last connection.
 pub(super) fn client(
     proxy: Option<ureq::Proxy>,
-    last_answer: LastAnswer,
+    last_response: LastResponse,
 ) -> Result<TokenClient, rustls::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -60,10 +60,10 @@ pub(super) fn client(
         .with_tls_config(tls()?)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(Route { tcp, proxy });
+        .wrap_connector(ProxyConnector { tcp, proxy });
     Ok(Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(0)
-        .build(Recorder { https, last_answer }))
+        .build(RecordingConnector { https, last_response }))
 }
 
 fn tls() -> Result<ClientConfig, rustls::Error> {
@@ -88,12 +88,12 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 
 /// Makes TCP connections, directly or through the proxy.
 #[derive(Clone)]
-pub(super) struct Route {
+pub(super) struct ProxyConnector {
     tcp: HttpConnector,
     proxy: Option<ureq::Proxy>,
 }
 
-impl Route {
+impl ProxyConnector {
     /// The proxy for this destination. Plain `http` goes directly: it is the metadata server, or
     /// something else that is only to be reached from this machine.
     fn proxy_to(&self, destination: &Uri) -> Option<&ureq::Proxy> {
@@ -102,7 +102,7 @@ impl Route {
     }
 }
 
-impl Service<Uri> for Route {
+impl Service<Uri> for ProxyConnector {
     type Response = TokioIo<TcpStream>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
@@ -182,13 +182,13 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Makes connections that are bounded, and whose answers are remembered.
 #[derive(Clone)]
-pub(super) struct Recorder {
-    https: HttpsConnector<Route>,
-    last_answer: LastAnswer,
+pub(super) struct RecordingConnector {
+    https: HttpsConnector<ProxyConnector>,
+    last_response: LastResponse,
 }
 
-impl Service<Uri> for Recorder {
-    type Response = Recorded<<HttpsConnector<Route> as Service<Uri>>::Response>;
+impl Service<Uri> for RecordingConnector {
+    type Response = RecordingStream<<HttpsConnector<ProxyConnector> as Service<Uri>>::Response>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -199,29 +199,33 @@ impl Service<Uri> for Recorder {
     fn call(&mut self, destination: Uri) -> Self::Future {
         let (scheme, host) = (destination.scheme_str(), destination.authority());
         let host = host.map(|host| host.as_str()).unwrap_or_default();
-        self.last_answer.begin(format!("{}://{host}", scheme.unwrap_or_default()));
-        let last_answer = self.last_answer.clone();
+        self.last_response.begin(format!("{}://{host}", scheme.unwrap_or_default()));
+        let last_response = self.last_response.clone();
         let connecting = self.https.call(destination);
         Box::pin(async move {
-            Ok(Recorded { stream: connecting.await?, last_answer, room: LARGEST_ANSWER })
+            Ok(RecordingStream {
+                stream: connecting.await?,
+                last_response,
+                room: MAX_RESPONSE_BYTES,
+            })
         })
     }
 }
 
-/// A connection over which one answer of bounded size comes.
-pub(super) struct Recorded<S> {
+/// A connection over which one response of bounded size comes.
+pub(super) struct RecordingStream<S> {
     stream: S,
-    last_answer: LastAnswer,
+    last_response: LastResponse,
     room: usize,
 }
 
-impl<S: Connection> Connection for Recorded<S> {
+impl<S: Connection> Connection for RecordingStream<S> {
     fn connected(&self) -> Connected {
         self.stream.connected()
     }
 }
 
-impl<S: Read + Unpin> Read for Recorded<S> {
+impl<S: Read + Unpin> Read for RecordingStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -234,15 +238,15 @@ impl<S: Read + Unpin> Read for Recorded<S> {
         ready!(Pin::new(&mut this.stream).poll_read(cx, part.unfilled()))?;
         let read = part.filled();
         this.room = this.room.checked_sub(read.len()).ok_or_else(|| {
-            io::Error::other(format!("the answer is longer than {LARGEST_ANSWER} bytes"))
+            io::Error::other(format!("the response is longer than {MAX_RESPONSE_BYTES} bytes"))
         })?;
-        this.last_answer.append(read);
+        this.last_response.append(read);
         destination.put_slice(read);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Write + Unpin> Write for Recorded<S> {
+impl<S: Write + Unpin> Write for RecordingStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

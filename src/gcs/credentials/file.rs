@@ -21,15 +21,15 @@ use yup_oauth2::hyper::http::{HeaderName, HeaderValue, Uri};
 use super::CredentialsError;
 
 /// The largest file that is read, in bytes. Real ones have about two thousand.
-const LARGEST_FILE: u64 = 64 << 10;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 /// The token endpoint of a key that names none.
 const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-/// How the URL ends that makes an access token for a service account.
+/// End of the URL that creates an access token for a service account.
 const GENERATE_ACCESS_TOKEN: &str = ":generateAccessToken";
 
-/// What a credentials file holds.
+/// Content of a credentials file.
 pub(super) struct Credential {
-    /// What the first token is made from.
+    /// Base of the first token.
     pub(super) base: Base,
     /// The service account to which that token gives way.
     pub(super) impersonation: Option<Impersonation>,
@@ -51,7 +51,7 @@ pub(super) struct Impersonation {
 }
 
 impl Credential {
-    /// What this is, for a person.
+    /// Describes the credential for a person.
     pub(super) fn describe(&self, path: &Path) -> String {
         let path = path.display();
         let base = match &self.base {
@@ -69,7 +69,7 @@ impl Credential {
         }
     }
 
-    /// What of it goes over the wire and must not come back in an error.
+    /// Returns the parts that are sent over the network and must not appear in an error.
     pub(super) fn secrets(&self) -> Vec<String> {
         match &self.base {
             Base::ServiceAccount(key) => vec![key.private_key.clone()],
@@ -143,9 +143,9 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a file"));
     }
     let mut text = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     Ok(text)
 }
@@ -214,7 +214,7 @@ fn check_private_key(pem: &str) -> Result<(), Reason> {
         .and_then(|key| RsaSigningKey::new(&key).ok())
         .map(|_| ())
         .ok_or_else(|| {
-            "the field `private_key` is no RSA key in PEM form; use the file as Google Cloud made \
+            "the field `private_key` is not a valid RSA key in PEM form; use the file as Google Cloud made \
              it, with the line ends (\\n) in that field"
                 .to_owned()
         })
@@ -338,9 +338,11 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn kind(&self) -> Result<Kind, Reason> {
         if self.has("installed") || self.has("web") {
-            return Err("it is the file of an OAuth client, which lets nobody in by itself; make \
+            return Err(
+                "it is the file of an OAuth client, which is not a credential by itself; create \
                         a service-account key, or run `gcloud auth application-default login`"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         match self.text("type")?.as_str() {
             "service_account" => Ok(Kind::ServiceAccount),
@@ -356,7 +358,7 @@ impl Fields<'_> {
         }
     }
 
-    /// Whether the field is there; `null` counts as absent.
+    /// Returns whether the field is present; `null` counts as absent.
     fn has(&self, name: &str) -> bool {
         self.fields.get(name).is_some_and(|value| !value.is_null())
     }
@@ -380,7 +382,7 @@ impl Fields<'_> {
         list.and_then(|list| {
             list.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()
         })
-        .ok_or_else(|| format!("the field `{}{name}` is no list of texts", self.within))
+        .ok_or_else(|| format!("the field `{}{name}` is not a list of strings", self.within))
     }
 
     fn object(&self, name: &'static str) -> Result<Fields<'_>, Reason> {
@@ -395,7 +397,7 @@ impl Fields<'_> {
         self.text(name).and_then(|text| match is_address(&text) {
             true => Ok(text),
             false => Err(format!(
-                "the field `{}{name}` is no http or https address of a host",
+                "the field `{}{name}` is not an http or https URL of a host",
                 self.within
             )),
         })
@@ -406,7 +408,7 @@ impl Fields<'_> {
         self.address(name).and_then(|text| match is_confidential(&text) {
             true => Ok(text),
             false => Err(format!(
-                "the field `{}{name}` is no https address, and secrets are sent to it",
+                "the field `{}{name}` is not an https URL, and secrets would be sent to it",
                 self.within
             )),
         })
@@ -448,7 +450,7 @@ mod tests {
     use super::*;
     use crate::gcs::credentials::testing::{self, Folder, SECRET};
 
-    /// What is wrong with a file of this content.
+    /// Returns the error of a file with this content.
     fn fault_of(text: &str) -> String {
         let folder = Folder::new();
         let path = folder.write("credentials.json", text);
@@ -572,7 +574,10 @@ mod tests {
         for wrong in ["s3cret", "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----"]
         {
             let reason = fault_of(&with(&key, "/private_key", json!(wrong)));
-            assert!(reason.starts_with("the field `private_key` is no RSA key"), "{reason}");
+            assert!(
+                reason.starts_with("the field `private_key` is not a valid RSA key"),
+                "{reason}"
+            );
         }
     }
 
@@ -584,10 +589,13 @@ mod tests {
             assert!(description_of(&key(uri)).starts_with("service-account key"), "{uri}");
         }
         let reason = fault_of(&key("http://token.example/s3cret"));
-        assert_eq!(reason, "the field `token_uri` is no https address, and secrets are sent to it");
+        assert_eq!(
+            reason,
+            "the field `token_uri` is not an https URL, and secrets would be sent to it"
+        );
         for uri in ["s3cret", "ftp://a/", "https://u:s3cret@a/", "https:///x", "https://a b/"] {
             let reason = fault_of(&key(uri));
-            let expected = "the field `token_uri` is no http or https address of a host";
+            let expected = "the field `token_uri` is not an http or https URL of a host";
             assert_eq!(reason, expected, "{uri}");
         }
     }
@@ -628,7 +636,7 @@ mod tests {
         assert!(reason.contains("`delegates`"), "{reason}");
         let text = impersonated(&testing::authorized_user());
         let reason = fault_of(&with(&text, "/delegates", json!([5])));
-        assert_eq!(reason, "the field `delegates` is no list of texts");
+        assert_eq!(reason, "the field `delegates` is not a list of strings");
         let url = json!("https://iam.example/v1/other");
         let reason = fault_of(&with(&text, "/service_account_impersonation_url", url));
         assert!(reason.ends_with("does not end in :generateAccessToken"), "{reason}");
@@ -637,7 +645,7 @@ mod tests {
     #[test]
     fn only_a_file_of_sensible_size_is_read() {
         let folder = Folder::new();
-        let large = folder.write("large.json", &" ".repeat(LARGEST_FILE as usize + 1));
+        let large = folder.write("large.json", &" ".repeat(MAX_FILE_BYTES as usize + 1));
         let reason = read(&large).err().unwrap().reason;
         assert!(reason.contains("it is larger than 65536 bytes"), "{reason}");
         let reason = read(large.parent().unwrap()).err().unwrap().reason;

@@ -1,29 +1,29 @@
 //! Access tokens: where they come from, and how they stay fresh.
 //!
-//! [`find()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
-//! them on a thread of its own and renews them ahead of their expiry. Workers read the token that
+//! [`discover()`] looks for credentials and says what it found; [`GoogleCredentials`] gets tokens with
+//! them on a thread of its own and refreshes them ahead of their expiry. Workers read the token that
 //! was last published and wait only if there is none.
 //!
 //! Never shows a token or a key to anyone but the request that carries it, and reads no
 //! environment variable, with one exception that is not its own: the library that loads the
 //! system's CA certificates honours `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //!
-//! yup-oauth2 logs every request and answer at debug level, with keys and tokens. A logger must
+//! yup-oauth2 logs every request and response at debug level, with keys and tokens. A logger must
 //! not let through anything below warn from the target `yup_oauth2`.
 
-mod answer;
 mod connect;
+mod discover;
 mod file;
-mod find;
-mod issue;
+mod last_response;
 mod refresh;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod token_fetcher;
 
-pub use find::{Found, Settings, find};
-pub use refresh::{GoogleCredentials, Timing};
+pub use discover::{CredentialSource, Settings, discover};
+pub use refresh::{GoogleCredentials, RefreshConfig};
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -35,7 +35,7 @@ use thiserror::Error;
 pub struct AccessToken(String);
 
 impl AccessToken {
-    /// Wraps a token as it came from its issuer.
+    /// Wraps a token as it came from its fetcher.
     pub fn new(secret: String) -> Self {
         Self(secret)
     }
@@ -52,13 +52,13 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Why no token can be had: which source was asked, and what it answered.
+/// Error of a token source: the source that was asked, and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no access token from {source_name}: {reason}")]
 pub struct CredentialsError {
-    /// Where the token was to come from, for a person: a file's path, the metadata server's URL.
+    /// Source of the token, for a person: the path of a file, or the URL of the metadata server.
     pub source_name: String,
-    /// What went wrong there, and what to do.
+    /// The error, and what to do about it.
     pub reason: String,
 }
 
@@ -66,20 +66,20 @@ pub struct CredentialsError {
 pub trait TokenSource: Send + Sync {
     /// The token to send with a request that starts now; `None`: send none.
     ///
-    /// Blocks only while there has been no token yet, or the last one has expired, and for `patience`
+    /// Blocks only while there has been no token yet, or the last one has expired, and for `max_wait`
     /// at most.
-    fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError>;
+    fn token(&self, max_wait: Duration) -> Result<Option<AccessToken>, CredentialsError>;
 
     /// A token other than `rejected`, which Cloud Storage answered with 401. Forces one refresh,
-    /// however many threads ask; blocks until it has come, for `patience` at most. `None`: there is
+    /// however many threads ask; blocks until it has come, for `max_wait` at most. `None`: there is
     /// none to be had.
-    fn renew(
+    fn refresh(
         &self,
         rejected: &AccessToken,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError>;
 
-    /// Ends the waiting of [`token`](Self::token) and [`renew`](Self::renew), now and from now on.
+    /// Ends the waiting of [`token`](Self::token) and [`refresh`](Self::refresh), now and from now on.
     fn interrupt(&self);
 
     /// `Ok` while a token is at hand, with the time at which it expires (`None`: never); else what
@@ -96,7 +96,7 @@ impl TokenSource for NoCredentials {
         Ok(None)
     }
 
-    fn renew(
+    fn refresh(
         &self,
         _rejected: &AccessToken,
         _patience: Duration,

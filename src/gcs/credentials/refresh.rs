@@ -1,7 +1,7 @@
 //! Keeps a token fresh: one thread asks for the next one ahead of time, everybody else reads.
 //!
 //! ```text
-//!            wanted, or due                 answer, failure, time-out
+//!            wanted, or due                 response, failure, time-out
 //!   idle ─────────────────────▶ asking ────────────────────────────────▶ idle
 //! ```
 //!
@@ -9,12 +9,12 @@
 //! again after a pause that grows. A token that Cloud Storage rejects is renewed once, however
 //! many threads ask, and not again for some seconds.
 //!
-//! Knows nothing of how a token is got: that is the [`Issuer`]'s.
+//! Knows nothing of how a token is got: that is the [`TokenFetcher`]'s.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,48 +22,52 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::find::Found;
-use super::issue::{Failure, GoogleIssuer, Issued, Issuer, Outlook};
+use crate::sync::{CondvarExt as _, LockExt as _};
+
+use super::discover::CredentialSource;
+use super::token_fetcher::{
+    FailureKind, FetchFailure, FetchedToken, GoogleTokenFetcher, TokenFetcher,
+};
 use super::{AccessToken, CredentialsError, TokenSource};
 
-/// How long things may take, and how often they are done.
+/// Times and intervals of the refresh.
 #[derive(Clone, Debug)]
-pub struct Timing {
+pub struct RefreshConfig {
     /// How long one attempt to get a token may take, with every request that it needs.
-    pub attempt: Duration,
-    /// How long [`token`](TokenSource::token) and [`renew`](TokenSource::renew) block at most, however
+    pub attempt_timeout: Duration,
+    /// How long [`token`](TokenSource::token) and [`refresh`](TokenSource::refresh) block at most, however
     /// patient the caller is.
-    pub patience: Duration,
+    pub max_wait: Duration,
     /// How long before its expiry a token is renewed; but never before three quarters of its life.
     ///
     /// The default, 225 s, is that of Google's own clients: a metadata server gives the same token
     /// until five minutes before its expiry, so that asking earlier gains nothing.
-    pub ahead: Duration,
+    pub refresh_before_expiry: Duration,
     /// The pause after the first failure. It doubles with each further one, and is shortened by a
     /// random part of up to a half. Also the shortest time between two tokens.
-    pub first_pause: Duration,
+    pub initial_backoff: Duration,
     /// The longest pause between two attempts.
-    pub longest_pause: Duration,
-    /// How long after a forced renewal another one is refused.
-    pub between_renewals: Duration,
+    pub max_backoff: Duration,
+    /// Minimum interval between two forced refreshes.
+    pub min_refresh_interval: Duration,
 }
 
-impl Default for Timing {
+impl Default for RefreshConfig {
     fn default() -> Self {
         Self {
-            attempt: Duration::from_secs(15),
-            patience: Duration::from_secs(30),
-            ahead: Duration::from_secs(225),
-            first_pause: Duration::from_secs(1),
-            longest_pause: Duration::from_secs(30),
-            between_renewals: Duration::from_secs(5),
+            attempt_timeout: Duration::from_secs(15),
+            max_wait: Duration::from_secs(30),
+            refresh_before_expiry: Duration::from_secs(225),
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(30),
+            min_refresh_interval: Duration::from_secs(5),
         }
     }
 }
 
 /// The longest sleep before the clock is looked at again: a machine that was suspended, or whose
 /// clock was set, finds its token expired before the sleep would have ended.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const MAX_SLEEP: Duration = Duration::from_secs(60);
 
 /// Tokens from Google, kept fresh by a thread that ends when this is dropped.
 pub struct GoogleCredentials {
@@ -76,14 +80,17 @@ impl GoogleCredentials {
     ///
     /// # Errors
     /// The thread or the TLS client cannot be made.
-    pub fn start(found: &Found, timing: Timing) -> Result<Self, CredentialsError> {
-        Self::start_with(GoogleIssuer::new(found)?, found.source.to_string(), timing)
+    pub fn start(
+        found: &CredentialSource,
+        config: RefreshConfig,
+    ) -> Result<Self, CredentialsError> {
+        Self::start_with(GoogleTokenFetcher::new(found)?, found.source.to_string(), config)
     }
 
-    fn start_with<I: Issuer + Send + 'static>(
-        issuer: I,
+    fn start_with<I: TokenFetcher + Send + 'static>(
+        fetcher: I,
         source_name: String,
-        timing: Timing,
+        config: RefreshConfig,
     ) -> Result<Self, CredentialsError> {
         let cannot = |error: std::io::Error| CredentialsError {
             source_name: source_name.clone(),
@@ -96,15 +103,15 @@ impl GoogleCredentials {
             .map_err(cannot)?;
         let shared = Arc::new(Shared {
             source_name: source_name.clone(),
-            timing,
+            config,
             state: Mutex::default(),
             changed: Condvar::new(),
             wake: Notify::new(),
         });
-        let keeper = Arc::clone(&shared);
+        let refresher = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("credentials".to_owned())
-            .spawn(move || keep_fresh(&keeper, issuer, runtime))
+            .spawn(move || refresh_loop(&refresher, fetcher, runtime))
             .map_err(cannot)?;
         Ok(Self { shared })
     }
@@ -112,48 +119,48 @@ impl GoogleCredentials {
 
 impl Drop for GoogleCredentials {
     fn drop(&mut self) {
-        self.shared.state().phase = Phase::Ended;
+        self.shared.state().phase = Phase::Stopped;
         self.shared.wake.notify_one();
     }
 }
 
 impl TokenSource for GoogleCredentials {
-    fn token(&self, patience: Duration) -> Result<Option<AccessToken>, CredentialsError> {
-        let patience = Patience::of(patience.min(self.shared.timing.patience));
+    fn token(&self, max_wait: Duration) -> Result<Option<AccessToken>, CredentialsError> {
+        let max_wait = Deadline::after(max_wait.min(self.shared.config.max_wait));
         let mut state = self.shared.state();
         loop {
             if let Some(token) = state.token() {
                 return Ok(Some(token.clone()));
             }
-            if let Some(error) = state.hopeless() {
+            if let Some(error) = state.permanent_error() {
                 return Err(error.clone());
             }
             // The thread may sleep over a change of the clock.
             self.shared.wake.notify_one();
-            state = self.shared.wait(state, patience)?;
+            state = self.shared.wait(state, max_wait)?;
         }
     }
 
-    fn renew(
+    fn refresh(
         &self,
         rejected: &AccessToken,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Option<AccessToken>, CredentialsError> {
-        let patience = Patience::of(patience.min(self.shared.timing.patience));
+        let max_wait = Deadline::after(max_wait.min(self.shared.config.max_wait));
         let mut state = self.shared.state();
-        if let Some(token) = state.token_but(rejected) {
+        if let Some(token) = state.token_other_than(rejected) {
             return Ok(Some(token.clone()));
         }
-        if state.renewed_within(self.shared.timing.between_renewals) {
+        if state.refreshed_within(self.shared.config.min_refresh_interval) {
             return state.outcome_for(rejected);
         }
         if state.phase == Phase::Idle {
-            state.phase = Phase::Wanted;
+            state.phase = Phase::Requested;
             self.shared.wake.notify_one();
         }
         let before = state.attempts;
         while state.attempts == before {
-            state = self.shared.wait(state, patience)?;
+            state = self.shared.wait(state, max_wait)?;
         }
         state.outcome_for(rejected)
     }
@@ -165,18 +172,18 @@ impl TokenSource for GoogleCredentials {
 
     fn status(&self) -> Result<Option<SystemTime>, CredentialsError> {
         let state = self.shared.state();
-        match (&state.held, &state.failure) {
-            (Some(held), _) if held.holds() => Ok(held.expires_at),
+        match (&state.cached, &state.failure) {
+            (Some(cached), _) if cached.is_valid() => Ok(cached.expires_at),
             (_, Some(failure)) => Err(failure.error.clone()),
             (_, None) => Err(self.shared.error("the first one has not come yet")),
         }
     }
 }
 
-/// What the thread and the readers share.
+/// State that the thread and the readers share.
 struct Shared {
     source_name: String,
-    timing: Timing,
+    config: RefreshConfig,
     state: Mutex<State>,
     /// An attempt has ended.
     changed: Condvar,
@@ -186,27 +193,26 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 
-    /// Waits for an attempt to end. When the patience does it is an error: what the last attempt
+    /// Waits for an attempt to end. When the max_wait does it is an error: what the last attempt
     /// came to, if that was a failure.
     fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,
-        patience: Patience,
+        max_wait: Deadline,
     ) -> Result<MutexGuard<'a, State>, CredentialsError> {
-        let left = patience.left();
+        let left = max_wait.left();
         if left.is_zero() || state.interrupted {
-            let waited = humantime::format_duration(patience.time);
+            let waited = humantime::format_duration(max_wait.time);
             return Err(match (&state.failure, state.interrupted) {
                 (Some(failure), _) => failure.error.clone(),
-                (None, true) => self.error("none had come when it was no longer waited for"),
+                (None, true) => self.error("interrupted while waiting for an access token"),
                 (None, false) => self.error(&format!("none came within {waited}")),
             });
         }
-        let waited = self.changed.wait_timeout(state, left);
-        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+        Ok(self.changed.wait_timeout_ignoring_poison(state, left))
     }
 
     fn error(&self, reason: &str) -> CredentialsError {
@@ -214,15 +220,15 @@ impl Shared {
     }
 }
 
-/// How long somebody waits.
+/// Time limit of a wait.
 #[derive(Clone, Copy)]
-struct Patience {
+struct Deadline {
     began: Instant,
     time: Duration,
 }
 
-impl Patience {
-    fn of(time: Duration) -> Self {
+impl Deadline {
+    fn after(time: Duration) -> Self {
         Self { began: Instant::now(), time }
     }
 
@@ -231,120 +237,120 @@ impl Patience {
     }
 }
 
-/// What the thread is at.
+/// Activity of the thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// Waits until a token is due.
     #[default]
     Idle,
     /// Is to ask at once, as a token was rejected.
-    Wanted,
+    Requested,
     /// Has asked.
-    Asking,
+    Fetching,
     /// Is no longer needed.
-    Ended,
+    Stopped,
 }
 
 #[derive(Default)]
 struct State {
     phase: Phase,
-    held: Option<Held>,
+    cached: Option<CachedToken>,
     /// What the last attempt came to, if it failed.
-    failure: Option<Failure>,
+    failure: Option<FetchFailure>,
     /// How many attempts have failed since the last success.
     failures: u32,
-    /// When to ask again after a failure.
+    /// Time of the next attempt after a failure.
     retry_at: Option<Instant>,
-    /// How many attempts have ended.
+    /// Attempts that have ended.
     attempts: u64,
     /// When the last attempt ended that was made because a token was rejected.
-    renewed_at: Option<Instant>,
+    last_forced_refresh: Option<Instant>,
     /// Nobody is to wait any more.
     interrupted: bool,
 }
 
 /// The token that is given.
-struct Held {
+struct CachedToken {
     token: AccessToken,
     expires_at: Option<SystemTime>,
-    renew_at: Option<SystemTime>,
+    refresh_at: Option<SystemTime>,
 }
 
-impl Held {
+impl CachedToken {
     /// The token as it came; an error if it is of no use, as it has expired.
-    fn new(issued: Issued, timing: &Timing) -> Option<Self> {
-        let Issued { token, expires_at } = issued;
+    fn new(fetched: FetchedToken, config: &RefreshConfig) -> Option<Self> {
+        let FetchedToken { token, expires_at } = fetched;
         let now = SystemTime::now();
-        let renew_at = match expires_at {
+        let refresh_at = match expires_at {
             Some(end) => {
                 let life = end.duration_since(now).ok().filter(|life| !life.is_zero())?;
-                let until = life - timing.ahead.min(life / 4);
-                Some(now + until.max(timing.first_pause))
+                let until = life - config.refresh_before_expiry.min(life / 4);
+                Some(now + until.max(config.initial_backoff))
             }
             None => None,
         };
-        Some(Self { token, expires_at, renew_at })
+        Some(Self { token, expires_at, refresh_at })
     }
 
-    fn holds(&self) -> bool {
+    fn is_valid(&self) -> bool {
         self.expires_at.is_none_or(|end| SystemTime::now() < end)
     }
 }
 
 impl State {
     fn token(&self) -> Option<&AccessToken> {
-        self.held.as_ref().filter(|held| held.holds()).map(|held| &held.token)
+        self.cached.as_ref().filter(|cached| cached.is_valid()).map(|cached| &cached.token)
     }
 
-    fn token_but(&self, rejected: &AccessToken) -> Option<&AccessToken> {
+    fn token_other_than(&self, rejected: &AccessToken) -> Option<&AccessToken> {
         self.token().filter(|token| *token != rejected)
     }
 
     /// The error of a failure that waiting does not cure.
-    fn hopeless(&self) -> Option<&CredentialsError> {
+    fn permanent_error(&self) -> Option<&CredentialsError> {
         let failure = self.failure.as_ref()?;
-        (failure.outlook == Outlook::Lasting).then_some(&failure.error)
+        (failure.kind == FailureKind::Permanent).then_some(&failure.error)
     }
 
-    fn renewed_within(&self, time: Duration) -> bool {
-        self.renewed_at.is_some_and(|then| then.elapsed() < time)
+    fn refreshed_within(&self, time: Duration) -> bool {
+        self.last_forced_refresh.is_some_and(|then| then.elapsed() < time)
     }
 
-    /// What the last attempt came to, for one whose token was rejected.
+    /// Returns the outcome of the last attempt for a caller whose token was rejected.
     fn outcome_for(&self, rejected: &AccessToken) -> Result<Option<AccessToken>, CredentialsError> {
-        match (&self.failure, self.token_but(rejected)) {
+        match (&self.failure, self.token_other_than(rejected)) {
             (_, Some(token)) => Ok(Some(token.clone())),
             (Some(failure), None) => Err(failure.error.clone()),
-            // The issuer stands by the token that Cloud Storage rejects.
+            // The fetcher stands by the token that Cloud Storage rejects.
             (None, None) => Ok(None),
         }
     }
 
-    /// How long the thread may still wait before it asks; `None`: for ever.
+    /// Returns how long the thread may still wait before the next attempt; `None` means forever.
     fn due_in(&self) -> Option<Duration> {
-        if self.phase == Phase::Wanted {
+        if self.phase == Phase::Requested {
             return Some(Duration::ZERO);
         }
         if let Some(retry_at) = self.retry_at {
             return Some(retry_at.saturating_duration_since(Instant::now()));
         }
-        match &self.held {
+        match &self.cached {
             None => Some(Duration::ZERO),
-            Some(held) => {
-                let renew_at = held.renew_at?;
-                Some(renew_at.duration_since(SystemTime::now()).unwrap_or_default())
+            Some(cached) => {
+                let refresh_at = cached.refresh_at?;
+                Some(refresh_at.duration_since(SystemTime::now()).unwrap_or_default())
             }
         }
     }
 }
 
 /// The thread's life.
-fn keep_fresh(shared: &Shared, mut issuer: impl Issuer, runtime: Runtime) {
+fn refresh_loop(shared: &Shared, mut fetcher: impl TokenFetcher, runtime: Runtime) {
     runtime.block_on(async {
-        while until_due(shared).await.is_some() {
-            let forced = begin(shared);
-            let outcome = attempt(&mut issuer, shared.timing.attempt).await;
-            end(shared, outcome, forced);
+        while wait_until_due(shared).await.is_some() {
+            let forced = begin_attempt(shared);
+            let outcome = attempt(&mut fetcher, shared.config.attempt_timeout).await;
+            end_attempt(shared, outcome, forced);
         }
     });
     // A name that is being resolved must not hold the thread.
@@ -352,11 +358,11 @@ fn keep_fresh(shared: &Shared, mut issuer: impl Issuer, runtime: Runtime) {
 }
 
 /// Returns when it is time to ask; `None` when the credentials are no longer needed.
-async fn until_due(shared: &Shared) -> Option<()> {
+async fn wait_until_due(shared: &Shared) -> Option<()> {
     loop {
         let due_in = {
             let state = shared.state();
-            if state.phase == Phase::Ended {
+            if state.phase == Phase::Stopped {
                 return None;
             }
             state.due_in()
@@ -365,35 +371,38 @@ async fn until_due(shared: &Shared) -> Option<()> {
             Some(Duration::ZERO) => return Some(()),
             Some(wait) => {
                 // Whether it was woken or slept enough, the state says what is next.
-                let _ = timeout(wait.min(LONGEST_SLEEP), shared.wake.notified()).await;
+                let _ = timeout(wait.min(MAX_SLEEP), shared.wake.notified()).await;
             }
             None => shared.wake.notified().await,
         }
     }
 }
 
-/// Why an attempt is made.
+/// Reason of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Occasion {
+enum RefreshReason {
     /// A token was rejected.
     Rejection,
     /// It was time.
     Schedule,
 }
 
-fn begin(shared: &Shared) -> Occasion {
+fn begin_attempt(shared: &Shared) -> RefreshReason {
     let mut state = shared.state();
-    let wanted = state.phase == Phase::Wanted;
-    if state.phase != Phase::Ended {
-        state.phase = Phase::Asking;
+    let requested = state.phase == Phase::Requested;
+    if state.phase != Phase::Stopped {
+        state.phase = Phase::Fetching;
     }
-    if wanted { Occasion::Rejection } else { Occasion::Schedule }
+    if requested { RefreshReason::Rejection } else { RefreshReason::Schedule }
 }
 
 /// One attempt, which ends in time and with a result, whatever happens within.
-async fn attempt(issuer: &mut impl Issuer, time: Duration) -> Result<Issued, Failure> {
+async fn attempt(
+    fetcher: &mut impl TokenFetcher,
+    time: Duration,
+) -> Result<FetchedToken, FetchFailure> {
     let outcome = {
-        let mut asking = pin!(issuer.issue());
+        let mut asking = pin!(fetcher.fetch());
         // The libraries panic at some answers (an `expires_in` beyond the calendar's end). That
         // must not end the thread.
         let guarded = poll_fn(|cx| {
@@ -404,51 +413,55 @@ async fn attempt(issuer: &mut impl Issuer, time: Duration) -> Result<Issued, Fai
     };
     match outcome {
         Ok(Some(outcome)) => outcome,
-        Ok(None) => Err(issuer.interrupted("the answer could not be processed")),
+        Ok(None) => Err(fetcher.aborted("the response could not be processed")),
         Err(_) => {
             let time = humantime::format_duration(time);
-            Err(issuer.interrupted(&format!("no answer within {time}")))
+            Err(fetcher.aborted(&format!("no response within {time}")))
         }
     }
 }
 
-fn end(shared: &Shared, outcome: Result<Issued, Failure>, occasion: Occasion) {
+fn end_attempt(
+    shared: &Shared,
+    outcome: Result<FetchedToken, FetchFailure>,
+    reason: RefreshReason,
+) {
     let mut state = shared.state();
-    let held = outcome.and_then(|issued| {
-        Held::new(issued, &shared.timing).ok_or_else(|| Failure {
+    let cached = outcome.and_then(|fetched| {
+        CachedToken::new(fetched, &shared.config).ok_or_else(|| FetchFailure {
             error: shared.error("the token that came has expired; is this machine's clock right?"),
-            outlook: Outlook::MayPass,
+            kind: FailureKind::Transient,
         })
     });
-    match held {
-        Ok(held) => succeed(shared, &mut state, held),
-        Err(failure) => fail(shared, &mut state, failure),
+    match cached {
+        Ok(cached) => record_success(shared, &mut state, cached),
+        Err(failure) => record_failure(shared, &mut state, failure),
     }
-    if state.phase != Phase::Ended {
+    if state.phase != Phase::Stopped {
         state.phase = Phase::Idle;
     }
-    if occasion == Occasion::Rejection {
-        state.renewed_at = Some(Instant::now());
+    if reason == RefreshReason::Rejection {
+        state.last_forced_refresh = Some(Instant::now());
     }
     state.attempts += 1;
     shared.changed.notify_all();
 }
 
-fn succeed(shared: &Shared, state: &mut State, held: Held) {
-    log::info!("access token from {}, {}", shared.source_name, expiry(held.expires_at));
-    state.held = Some(held);
+fn record_success(shared: &Shared, state: &mut State, cached: CachedToken) {
+    log::info!("access token from {}, {}", shared.source_name, expiry(cached.expires_at));
+    state.cached = Some(cached);
     state.failure = None;
     state.failures = 0;
     state.retry_at = None;
 }
 
-fn fail(shared: &Shared, state: &mut State, failure: Failure) {
-    let pause = pause(&shared.timing, state.failures);
-    let meanwhile = match state.held.as_ref().filter(|held| held.holds()) {
-        Some(held) => format!("the present one {}", expiry(held.expires_at)),
-        None => "there is none meanwhile".to_owned(),
+fn record_failure(shared: &Shared, state: &mut State, failure: FetchFailure) {
+    let pause = pause(&shared.config, state.failures);
+    let meanwhile = match state.cached.as_ref().filter(|cached| cached.is_valid()) {
+        Some(cached) => format!("the present one {}", expiry(cached.expires_at)),
+        None => "uploads fail until then".to_owned(),
     };
-    log::warn!("{}; asking again in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
+    log::warn!("{}; retrying in {:.1} s, {meanwhile}", failure.error, pause.as_secs_f64());
     state.failure = Some(failure);
     state.failures = state.failures.saturating_add(1);
     state.retry_at = Some(Instant::now() + pause);
@@ -462,9 +475,9 @@ fn expiry(expires_at: Option<SystemTime>) -> String {
 }
 
 /// The pause after `failures` failures and one more.
-fn pause(timing: &Timing, failures: u32) -> Duration {
-    let doubled = timing.first_pause.saturating_mul(2_u32.saturating_pow(failures));
-    doubled.min(timing.longest_pause).mul_f64(rand::random_range(0.5..1.0))
+fn pause(config: &RefreshConfig, failures: u32) -> Duration {
+    let doubled = config.initial_backoff.saturating_mul(2_u32.saturating_pow(failures));
+    doubled.min(config.max_backoff).mul_f64(rand::random_range(0.5..1.0))
 }
 
 #[cfg(test)]
@@ -478,40 +491,40 @@ mod tests {
     /// Longer than any test takes that passes.
     const LONG: Duration = Duration::from_secs(60);
 
-    /// An issuer that asks the test for every answer.
+    /// An fetcher that asks the test for every response.
     struct Scripted {
         asked: Sender<()>,
         answers: Receiver<Script>,
     }
 
     enum Script {
-        Issue(&'static str, Option<Duration>),
+        Token(&'static str, Option<Duration>),
         Expired,
-        Fail(Outlook),
+        Fail(FailureKind),
         Panic,
         Hang,
     }
 
-    impl Issuer for Scripted {
-        async fn issue(&mut self) -> Result<Issued, Failure> {
+    impl TokenFetcher for Scripted {
+        async fn fetch(&mut self) -> Result<FetchedToken, FetchFailure> {
             self.asked.send(()).unwrap();
-            let issued = |name: &str, expires_at| {
-                Ok(Issued { token: AccessToken::new(name.to_owned()), expires_at })
+            let fetched = |name: &str, expires_at| {
+                Ok(FetchedToken { token: AccessToken::new(name.to_owned()), expires_at })
             };
             // The test has ended when it no longer answers.
             match self.answers.recv().unwrap_or(Script::Hang) {
-                Script::Issue(name, life) => {
-                    issued(name, life.map(|life| SystemTime::now() + life))
+                Script::Token(name, life) => {
+                    fetched(name, life.map(|life| SystemTime::now() + life))
                 }
-                Script::Expired => issued("late", Some(SystemTime::UNIX_EPOCH)),
-                Script::Fail(outlook) => Err(Failure { error: error("endpoint down"), outlook }),
+                Script::Expired => fetched("late", Some(SystemTime::UNIX_EPOCH)),
+                Script::Fail(kind) => Err(FetchFailure { error: error("endpoint down"), kind }),
                 Script::Panic => panic!("as the test wants it"),
                 Script::Hang => std::future::pending().await,
             }
         }
 
-        fn interrupted(&self, what: &str) -> Failure {
-            Failure { error: error(what), outlook: Outlook::MayPass }
+        fn aborted(&self, what: &str) -> FetchFailure {
+            FetchFailure { error: error(what), kind: FailureKind::Transient }
         }
     }
 
@@ -520,42 +533,42 @@ mod tests {
     }
 
     /// The test's end of the script.
-    struct Play {
+    struct Harness {
         credentials: GoogleCredentials,
         asked: Receiver<()>,
         answers: Sender<Script>,
     }
 
-    impl Play {
-        fn start(timing: Timing) -> Self {
+    impl Harness {
+        fn start(config: RefreshConfig) -> Self {
             let (asking, asked) = unbounded();
             let (answers, answering) = unbounded();
-            let issuer = Scripted { asked: asking, answers: answering };
+            let fetcher = Scripted { asked: asking, answers: answering };
             let credentials =
-                GoogleCredentials::start_with(issuer, "script".to_owned(), timing).unwrap();
+                GoogleCredentials::start_with(fetcher, "script".to_owned(), config).unwrap();
             Self { credentials, asked, answers }
         }
 
-        /// Waits until the issuer is asked, and gives it this answer.
-        fn answer(&self, script: Script) {
+        /// Waits until the fetcher is asked, and gives it this response.
+        fn respond(&self, script: Script) {
             self.asked.recv_timeout(LONG).unwrap();
             self.answers.send(script).unwrap();
         }
 
-        /// Waits until the issuer has been asked and is kept waiting.
+        /// Waits until the fetcher has been asked and is kept waiting.
         fn until_asked(&self) {
             self.asked.recv_timeout(LONG).unwrap();
         }
 
         fn assert_not_asked(&self) {
-            assert!(self.asked.try_recv().is_err(), "the issuer was asked once more");
+            assert!(self.asked.try_recv().is_err(), "the fetcher was asked once more");
         }
 
         /// Waits until `attempts` have ended.
         fn until_ended(&self, attempts: u64) {
             let mut state = self.credentials.shared.state();
             while state.attempts < attempts {
-                state = self.credentials.shared.wait(state, Patience::of(LONG)).unwrap();
+                state = self.credentials.shared.wait(state, Deadline::after(LONG)).unwrap();
             }
         }
 
@@ -569,7 +582,7 @@ mod tests {
         /// Lets the time come at which the token is to be renewed.
         fn make_due(&self) {
             let shared = &self.credentials.shared;
-            shared.state().held.as_mut().unwrap().renew_at = Some(SystemTime::now());
+            shared.state().cached.as_mut().unwrap().refresh_at = Some(SystemTime::now());
             shared.wake.notify_one();
         }
 
@@ -578,15 +591,15 @@ mod tests {
         }
     }
 
-    /// No pauses, and patience enough for any machine.
-    fn brisk() -> Timing {
-        Timing {
-            attempt: LONG,
-            patience: LONG,
-            ahead: LONG,
-            first_pause: Duration::from_millis(1),
-            longest_pause: Duration::from_millis(2),
-            between_renewals: Duration::ZERO,
+    /// No pauses, and max_wait enough for any machine.
+    fn brisk() -> RefreshConfig {
+        RefreshConfig {
+            attempt_timeout: LONG,
+            max_wait: LONG,
+            refresh_before_expiry: LONG,
+            initial_backoff: Duration::from_millis(1),
+            max_backoff: Duration::from_millis(2),
+            min_refresh_interval: Duration::ZERO,
         }
     }
 
@@ -602,45 +615,50 @@ mod tests {
 
     #[test]
     fn the_first_token_is_waited_for() {
-        let play = Play::start(brisk());
-        play.until_asked();
+        let harness = Harness::start(brisk());
+        harness.until_asked();
         assert_eq!(
-            play.credentials.status(),
+            harness.credentials.status(),
             Err(error("the first one has not come yet")),
             "status does not wait"
         );
         scope(|threads| {
-            let waiting = threads.spawn(|| play.token());
-            play.answers.send(Script::Issue("one", HOUR)).unwrap();
+            let waiting = threads.spawn(|| harness.token());
+            harness.answers.send(Script::Token("one", HOUR)).unwrap();
             assert_eq!(waiting.join().unwrap(), gives("one"));
         });
-        let expiry = play.credentials.status().unwrap().unwrap();
+        let expiry = harness.credentials.status().unwrap().unwrap();
         assert!(expiry > SystemTime::now() + Duration::from_secs(3000));
     }
 
     #[test]
     fn the_next_token_is_asked_for_ahead_of_expiry_and_nobody_waits() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
-        play.assert_not_asked();
-        play.make_due();
-        play.until_asked();
-        assert_eq!(play.token(), gives("one"));
-        play.answers.send(Script::Issue("two", HOUR)).unwrap();
-        play.until_ended(2);
-        assert_eq!(play.token(), gives("two"));
-        play.assert_not_asked();
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
+        harness.assert_not_asked();
+        harness.make_due();
+        harness.until_asked();
+        assert_eq!(harness.token(), gives("one"));
+        harness.answers.send(Script::Token("two", HOUR)).unwrap();
+        harness.until_ended(2);
+        assert_eq!(harness.token(), gives("two"));
+        harness.assert_not_asked();
     }
 
     #[test]
     fn a_token_is_renewed_by_the_time_ahead_but_not_before_three_quarters_of_its_life() {
-        let timing = Timing { ahead: Duration::from_secs(225), ..Timing::default() };
+        let config = RefreshConfig {
+            refresh_before_expiry: Duration::from_secs(225),
+            ..RefreshConfig::default()
+        };
         let renewed_after = |life: u64| {
             let start = SystemTime::now();
             let expires_at = Some(start + Duration::from_secs(life));
-            let held = Held::new(Issued { token: named("one"), expires_at }, &timing).unwrap();
-            held.renew_at.unwrap().duration_since(start).unwrap().as_secs_f64().round() as u64
+            let cached =
+                CachedToken::new(FetchedToken { token: named("one"), expires_at }, &config)
+                    .unwrap();
+            cached.refresh_at.unwrap().duration_since(start).unwrap().as_secs_f64().round() as u64
         };
         assert_eq!(renewed_after(3600), 3375);
         assert_eq!(renewed_after(400), 300);
@@ -649,220 +667,225 @@ mod tests {
 
     #[test]
     fn while_the_endpoint_is_down_the_old_token_is_given() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
-        play.make_due();
-        for (attempts, outlook) in (2..8).zip([Outlook::MayPass, Outlook::Lasting].repeat(3)) {
-            play.answer(Script::Fail(outlook));
-            play.until_ended(attempts);
-            assert_eq!(play.token(), gives("one"));
-            assert!(play.credentials.status().is_ok());
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
+        harness.make_due();
+        for (attempts, kind) in
+            (2..8).zip([FailureKind::Transient, FailureKind::Permanent].repeat(3))
+        {
+            harness.respond(Script::Fail(kind));
+            harness.until_ended(attempts);
+            assert_eq!(harness.token(), gives("one"));
+            assert!(harness.credentials.status().is_ok());
         }
-        play.answer(Script::Issue("two", HOUR));
-        play.until_ended(8);
-        assert_eq!(play.token(), gives("two"));
+        harness.respond(Script::Token("two", HOUR));
+        harness.until_ended(8);
+        assert_eq!(harness.token(), gives("two"));
     }
 
     #[test]
     fn an_expired_token_is_not_given_and_the_next_one_is_waited_for() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", Some(Duration::from_millis(20))));
-        play.until_ended(1);
-        play.until_asked();
-        while play.credentials.status().is_ok() {
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", Some(Duration::from_millis(20))));
+        harness.until_ended(1);
+        harness.until_asked();
+        while harness.credentials.status().is_ok() {
             sleep(Duration::from_millis(1));
         }
         scope(|threads| {
-            let waiting = threads.spawn(|| play.token());
-            play.answers.send(Script::Issue("two", HOUR)).unwrap();
+            let waiting = threads.spawn(|| harness.token());
+            harness.answers.send(Script::Token("two", HOUR)).unwrap();
             assert_eq!(waiting.join().unwrap(), gives("two"));
         });
     }
 
     #[test]
     fn an_outage_is_waited_out() {
-        let play = Play::start(brisk());
+        let harness = Harness::start(brisk());
         scope(|threads| {
-            let waiting = threads.spawn(|| play.token());
+            let waiting = threads.spawn(|| harness.token());
             for _ in 0..5 {
-                play.answer(Script::Fail(Outlook::MayPass));
+                harness.respond(Script::Fail(FailureKind::Transient));
             }
-            play.answer(Script::Issue("one", HOUR));
+            harness.respond(Script::Token("one", HOUR));
             assert_eq!(waiting.join().unwrap(), gives("one"));
         });
     }
 
     #[test]
     fn after_the_patience_an_outage_is_an_error_with_its_reason() {
-        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
-        play.answer(Script::Fail(Outlook::MayPass));
-        play.until_asked();
-        assert_eq!(play.token(), Err(error("endpoint down")));
-        assert_eq!(play.credentials.status(), Err(error("endpoint down")));
+        let harness =
+            Harness::start(RefreshConfig { max_wait: Duration::from_millis(50), ..brisk() });
+        harness.respond(Script::Fail(FailureKind::Transient));
+        harness.until_asked();
+        assert_eq!(harness.token(), Err(error("endpoint down")));
+        assert_eq!(harness.credentials.status(), Err(error("endpoint down")));
     }
 
     #[test]
     fn an_endpoint_that_never_answers_is_an_error_after_the_patience() {
-        let play = Play::start(Timing { patience: Duration::from_millis(50), ..brisk() });
-        play.answer(Script::Hang);
-        assert_eq!(play.token(), Err(error("none came within 50ms")));
+        let harness =
+            Harness::start(RefreshConfig { max_wait: Duration::from_millis(50), ..brisk() });
+        harness.respond(Script::Hang);
+        assert_eq!(harness.token(), Err(error("none came within 50ms")));
     }
 
     #[test]
     fn nobody_waits_for_longer_than_its_own_patience() {
-        let play = Play::start(brisk());
-        play.answer(Script::Hang);
-        let waited = play.credentials.token(Duration::from_millis(20));
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Hang);
+        let waited = harness.credentials.token(Duration::from_millis(20));
         assert_eq!(waited, Err(error("none came within 20ms")));
     }
 
     #[test]
     fn an_interrupt_ends_all_waiting_but_takes_no_token_away() {
-        let play = Play::start(brisk());
-        play.until_asked();
+        let harness = Harness::start(brisk());
+        harness.until_asked();
         scope(|threads| {
-            let waiting = threads.spawn(|| play.token());
-            play.credentials.interrupt();
-            let interrupted = Err(error("none had come when it was no longer waited for"));
+            let waiting = threads.spawn(|| harness.token());
+            harness.credentials.interrupt();
+            let interrupted = Err(error("interrupted while waiting for an access token"));
             assert_eq!(waiting.join().unwrap(), interrupted);
-            assert_eq!(play.token(), interrupted, "nobody waits later either");
+            assert_eq!(harness.token(), interrupted, "nobody waits later either");
         });
-        play.answers.send(Script::Issue("one", HOUR)).unwrap();
-        play.until_given("one");
-        assert_eq!(play.token(), gives("one"));
-        assert!(play.credentials.renew(&named("one"), LONG).is_err());
+        harness.answers.send(Script::Token("one", HOUR)).unwrap();
+        harness.until_given("one");
+        assert_eq!(harness.token(), gives("one"));
+        assert!(harness.credentials.refresh(&named("one"), LONG).is_err());
     }
 
     #[test]
     fn refused_credentials_are_an_error_at_once_and_tried_again_all_the_same() {
-        let play = Play::start(brisk());
-        play.answer(Script::Fail(Outlook::Lasting));
-        play.until_ended(1);
-        assert_eq!(play.token(), Err(error("endpoint down")));
-        play.until_asked();
-        assert_eq!(play.token(), Err(error("endpoint down")), "also while it is asked again");
-        play.answers.send(Script::Issue("one", HOUR)).unwrap();
-        play.until_ended(2);
-        assert_eq!(play.token(), gives("one"));
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Fail(FailureKind::Permanent));
+        harness.until_ended(1);
+        assert_eq!(harness.token(), Err(error("endpoint down")));
+        harness.until_asked();
+        assert_eq!(harness.token(), Err(error("endpoint down")), "also while it is asked again");
+        harness.answers.send(Script::Token("one", HOUR)).unwrap();
+        harness.until_ended(2);
+        assert_eq!(harness.token(), gives("one"));
     }
 
     #[test]
     fn an_attempt_that_takes_too_long_or_panics_is_made_again() {
-        let play = Play::start(Timing { attempt: Duration::from_millis(5), ..brisk() });
-        play.answer(Script::Hang);
-        play.until_asked();
-        assert_eq!(play.credentials.status(), Err(error("no answer within 5ms")));
-        play.answers.send(Script::Panic).unwrap();
-        play.until_asked();
-        assert_eq!(play.credentials.status(), Err(error("the answer could not be processed")));
-        play.answers.send(Script::Issue("one", HOUR)).unwrap();
-        assert_eq!(play.token(), gives("one"));
+        let harness =
+            Harness::start(RefreshConfig { attempt_timeout: Duration::from_millis(5), ..brisk() });
+        harness.respond(Script::Hang);
+        harness.until_asked();
+        assert_eq!(harness.credentials.status(), Err(error("no response within 5ms")));
+        harness.answers.send(Script::Panic).unwrap();
+        harness.until_asked();
+        assert_eq!(harness.credentials.status(), Err(error("the response could not be processed")));
+        harness.answers.send(Script::Token("one", HOUR)).unwrap();
+        assert_eq!(harness.token(), gives("one"));
     }
 
     #[test]
     fn a_token_that_comes_expired_is_a_failure() {
-        let play = Play::start(brisk());
-        play.answer(Script::Expired);
-        play.until_asked();
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Expired);
+        harness.until_asked();
         let reason = "the token that came has expired; is this machine's clock right?";
-        assert_eq!(play.credentials.status(), Err(error(reason)));
+        assert_eq!(harness.credentials.status(), Err(error(reason)));
     }
 
     #[test]
     fn a_token_without_expiry_is_held_for_ever() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", None));
-        assert_eq!(play.token(), gives("one"));
-        assert_eq!(play.credentials.status(), Ok(None));
-        play.assert_not_asked();
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", None));
+        assert_eq!(harness.token(), gives("one"));
+        assert_eq!(harness.credentials.status(), Ok(None));
+        harness.assert_not_asked();
     }
 
     #[test]
     fn sixteen_threads_whose_token_was_rejected_cause_one_renewal() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
         scope(|threads| {
             let renewals: Vec<_> = (0..16)
-                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .map(|_| threads.spawn(|| harness.credentials.refresh(&named("one"), LONG)))
                 .collect();
-            play.answer(Script::Issue("two", HOUR));
-            for renewal in renewals {
-                assert_eq!(renewal.join().unwrap(), gives("two"));
+            harness.respond(Script::Token("two", HOUR));
+            for refresh in renewals {
+                assert_eq!(refresh.join().unwrap(), gives("two"));
             }
         });
-        play.assert_not_asked();
+        harness.assert_not_asked();
     }
 
     #[test]
     fn a_rejected_token_that_has_been_replaced_costs_no_request() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("two", HOUR));
-        play.until_ended(1);
-        assert_eq!(play.credentials.renew(&named("one"), LONG), gives("two"));
-        play.assert_not_asked();
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("two", HOUR));
+        harness.until_ended(1);
+        assert_eq!(harness.credentials.refresh(&named("one"), LONG), gives("two"));
+        harness.assert_not_asked();
     }
 
     #[test]
     fn a_renewal_that_fails_is_the_error_of_all_who_asked() {
-        let play = Play::start(Timing {
-            between_renewals: LONG,
-            first_pause: LONG,
-            longest_pause: LONG,
+        let harness = Harness::start(RefreshConfig {
+            min_refresh_interval: LONG,
+            initial_backoff: LONG,
+            max_backoff: LONG,
             ..brisk()
         });
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
         scope(|threads| {
             let renewals: Vec<_> = (0..16)
-                .map(|_| threads.spawn(|| play.credentials.renew(&named("one"), LONG)))
+                .map(|_| threads.spawn(|| harness.credentials.refresh(&named("one"), LONG)))
                 .collect();
-            play.answer(Script::Fail(Outlook::MayPass));
-            for renewal in renewals {
-                assert_eq!(renewal.join().unwrap(), Err(error("endpoint down")));
+            harness.respond(Script::Fail(FailureKind::Transient));
+            for refresh in renewals {
+                assert_eq!(refresh.join().unwrap(), Err(error("endpoint down")));
             }
         });
         assert_eq!(
-            play.credentials.renew(&named("one"), LONG),
+            harness.credentials.refresh(&named("one"), LONG),
             Err(error("endpoint down")),
             "too soon"
         );
-        play.assert_not_asked();
+        harness.assert_not_asked();
     }
 
     #[test]
     fn a_renewed_token_that_is_rejected_as_well_is_not_renewed_at_once() {
-        let play = Play::start(Timing { between_renewals: LONG, ..brisk() });
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
+        let harness = Harness::start(RefreshConfig { min_refresh_interval: LONG, ..brisk() });
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
-            play.answer(Script::Issue("two", HOUR));
-            assert_eq!(renewal.join().unwrap(), gives("two"));
+            let refresh = threads.spawn(|| harness.credentials.refresh(&named("one"), LONG));
+            harness.respond(Script::Token("two", HOUR));
+            assert_eq!(refresh.join().unwrap(), gives("two"));
         });
-        assert_eq!(play.credentials.renew(&named("two"), LONG), Ok(None));
-        play.assert_not_asked();
+        assert_eq!(harness.credentials.refresh(&named("two"), LONG), Ok(None));
+        harness.assert_not_asked();
     }
 
     #[test]
     fn an_issuer_that_gives_the_rejected_token_again_has_no_other() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
         scope(|threads| {
-            let renewal = threads.spawn(|| play.credentials.renew(&named("one"), LONG));
-            play.answer(Script::Issue("one", HOUR));
-            assert_eq!(renewal.join().unwrap(), Ok(None));
+            let refresh = threads.spawn(|| harness.credentials.refresh(&named("one"), LONG));
+            harness.respond(Script::Token("one", HOUR));
+            assert_eq!(refresh.join().unwrap(), Ok(None));
         });
     }
 
     #[test]
     fn the_thread_ends_when_the_credentials_are_dropped() {
-        let play = Play::start(brisk());
-        play.answer(Script::Issue("one", HOUR));
-        play.until_ended(1);
-        let Play { credentials, asked, .. } = play;
+        let harness = Harness::start(brisk());
+        harness.respond(Script::Token("one", HOUR));
+        harness.until_ended(1);
+        let Harness { credentials, asked, .. } = harness;
         drop(credentials);
         let end = asked.recv_timeout(LONG);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected));
@@ -870,9 +893,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_are_random() {
-        let timing = Timing::default();
+        let config = RefreshConfig::default();
         for (failures, longest) in [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (u32::MAX, 30.0)] {
-            let pauses: Vec<_> = (0..50).map(|_| pause(&timing, failures).as_secs_f64()).collect();
+            let pauses: Vec<_> = (0..50).map(|_| pause(&config, failures).as_secs_f64()).collect();
             assert!(pauses.iter().all(|pause| (longest / 2.0..=longest).contains(pause)));
             assert!(pauses.iter().any(|pause| pause != &pauses[0]));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tiny_http::{Header, Response, Server};
 
-/// What marks each secret of these doubles, so that a test can look for any of them at once.
+/// Marker of each secret of these doubles, so that a test can search for all of them at once.
 pub(crate) const SECRET: &str = "s3cret";
 
 /// A folder that goes away with the test.
@@ -55,31 +55,31 @@ pub(crate) fn authorized_user() -> String {
     .to_string()
 }
 
-/// The answer of an OAuth 2.0 token endpoint.
-pub(crate) fn token_answer(token: &str, expires_in: u64) -> Answer {
+/// The response of an OAuth 2.0 token endpoint.
+pub(crate) fn token_response(token: &str, expires_in: u64) -> CannedResponse {
     let token = json!({
         "access_token": token, "expires_in": expires_in, "token_type": "Bearer"
     });
-    Answer::json(200, &token.to_string())
+    CannedResponse::json(200, &token.to_string())
 }
 
-/// The answer of the IAM credentials API, to `generateAccessToken`.
-pub(crate) fn generated_answer(token: &str) -> Answer {
+/// The response of the IAM credentials API, to `generateAccessToken`.
+pub(crate) fn generated_token_response(token: &str) -> CannedResponse {
     let end = std::time::SystemTime::now() + Duration::from_secs(3600);
     let end = humantime::format_rfc3339_seconds(end).to_string();
-    Answer::json(200, &json!({ "accessToken": token, "expireTime": end }).to_string())
+    CannedResponse::json(200, &json!({ "accessToken": token, "expireTime": end }).to_string())
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -92,13 +92,13 @@ impl Asked {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CannedResponse {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl CannedResponse {
     pub(crate) fn json(status: u16, body: &str) -> Self {
         Self::of("application/json", status, body)
     }
@@ -111,21 +111,23 @@ impl Answer {
 /// An HTTP server on a free port that answers each request by `script`, until it is dropped.
 pub(crate) struct Endpoint {
     server: Arc<Server>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
-    pub(crate) fn start(mut script: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn start(
+        mut script: impl FnMut(&ReceivedRequest) -> CannedResponse + Send + 'static,
+    ) -> Self {
         let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (serving, counting) = (Arc::clone(&server), Arc::clone(&asked));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (serving, counting) = (Arc::clone(&server), Arc::clone(&requests));
         std::thread::spawn(move || {
             for request in serving.incoming_requests() {
                 counting.fetch_add(1, Ordering::SeqCst);
                 serve(request, &mut script);
             }
         });
-        Self { server, asked }
+        Self { server, requests }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -137,8 +139,8 @@ impl Endpoint {
     }
 
     /// How many requests have come.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -148,18 +150,21 @@ impl Drop for Endpoint {
     }
 }
 
-fn serve(mut request: tiny_http::Request, script: &mut impl FnMut(&Asked) -> Answer) {
+fn serve(
+    mut request: tiny_http::Request,
+    script: &mut impl FnMut(&ReceivedRequest) -> CannedResponse,
+) {
     let mut body = String::new();
     request.as_reader().read_to_string(&mut body).unwrap();
     let header = |header: &Header| (header.field.to_string(), header.value.to_string());
-    let answer = script(&Asked {
+    let response = script(&ReceivedRequest {
         method: request.method().to_string(),
         url: request.url().to_owned(),
         headers: request.headers().iter().map(header).collect(),
         body,
     });
-    let kind = Header::from_bytes("Content-Type", answer.content_type).unwrap();
-    let response = Response::from_data(answer.body).with_status_code(answer.status);
+    let kind = Header::from_bytes("Content-Type", response.content_type).unwrap();
+    let response = Response::from_data(response.body).with_status_code(response.status);
     // The client may have gone away, as some tests want it to.
     let _ = request.respond(response.with_header(kind));
 }

@@ -1,5 +1,5 @@
 //! The room as a whole: every kind of credentials against the endpoints that it asks, which the
-//! tests play over HTTP.
+//! tests harness over HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,33 +11,40 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::testing::{self, Answer, Endpoint, Folder, SECRET, generated_answer, token_answer};
+use super::testing::{
+    self, CannedResponse, Endpoint, Folder, SECRET, generated_token_response, token_response,
+};
 use super::*;
 
 const GENERATE: &str = "/v1/projects/-/serviceAccounts/target@project.example:generateAccessToken";
 
-/// Timing for endpoints that answer: as in operation, but failing soon.
+/// Timing for endpoints that response: as in operation, but failing soon.
 /// Longer than any test takes that passes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn timing() -> Timing {
-    Timing { patience: Duration::from_secs(20), ..Timing::default() }
+fn timing() -> RefreshConfig {
+    RefreshConfig { max_wait: Duration::from_secs(20), ..RefreshConfig::default() }
 }
 
 /// Timing for endpoints of which one failure is to be seen.
-fn impatient() -> Timing {
+fn impatient() -> RefreshConfig {
     let long = Duration::from_secs(60);
-    Timing { patience: Duration::from_secs(5), first_pause: long, longest_pause: long, ..timing() }
+    RefreshConfig {
+        max_wait: Duration::from_secs(5),
+        initial_backoff: long,
+        max_backoff: long,
+        ..timing()
+    }
 }
 
-fn with_file(path: PathBuf, timing: Timing) -> GoogleCredentials {
+fn with_file(path: PathBuf, timing: RefreshConfig) -> GoogleCredentials {
     let settings = Settings { credentials_file: Some(path), ..Settings::default() };
-    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+    GoogleCredentials::start(&discover(&settings).unwrap(), timing).unwrap()
 }
 
-fn with_metadata_server(host: &str, timing: Timing) -> GoogleCredentials {
+fn with_metadata_server(host: &str, timing: RefreshConfig) -> GoogleCredentials {
     let settings = Settings { metadata_host: Some(host.to_owned()), ..Settings::default() };
-    GoogleCredentials::start(&find(&settings).unwrap(), timing).unwrap()
+    GoogleCredentials::start(&discover(&settings).unwrap(), timing).unwrap()
 }
 
 fn authorization(credentials: &GoogleCredentials) -> String {
@@ -73,10 +80,10 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn a_service_account_key_with_a_signed_assertion() {
-        let (telling, told) = channel();
-        let endpoint = Endpoint::start(move |asked| {
-            telling.send(asked.clone()).unwrap();
-            token_answer("one", 3600)
+        let (sender, received) = channel();
+        let endpoint = Endpoint::start(move |request| {
+            sender.send(request.clone()).unwrap();
+            token_response("one", 3600)
         });
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
@@ -84,9 +91,9 @@ mod each_kind_gets_a_token {
         assert_eq!(authorization(&credentials), "Bearer one");
         assert!(credentials.status().unwrap().is_some());
 
-        let asked = told.recv().unwrap();
-        assert_eq!((asked.method.as_str(), asked.url.as_str()), ("POST", "/token"));
-        let form = asked.form();
+        let request = received.recv().unwrap();
+        assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "/token"));
+        let form = request.form();
         assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
         let claims = form["assertion"].split('.').nth(1).unwrap().trim_end_matches('=').to_owned();
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
@@ -98,17 +105,17 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn the_metadata_server() {
-        let (telling, told) = channel();
-        let endpoint = Endpoint::start(move |asked| {
-            telling.send(asked.clone()).unwrap();
-            token_answer("one", 3600)
+        let (sender, received) = channel();
+        let endpoint = Endpoint::start(move |request| {
+            sender.send(request.clone()).unwrap();
+            token_response("one", 3600)
         });
         let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
         assert_eq!(authorization(&credentials), "Bearer one");
-        let asked = told.recv().unwrap();
-        assert_eq!(asked.header("Metadata-Flavor"), Some("Google"));
+        let request = received.recv().unwrap();
+        assert_eq!(request.header("Metadata-Flavor"), Some("Google"));
         assert_eq!(
-            asked.url,
+            request.url,
             "/computeMetadata/v1/instance/service-accounts/default/token\
              ?scopes=https://www.googleapis.com/auth/devstorage.read_write"
         );
@@ -116,11 +123,11 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn identity_federation_with_the_subject_token_in_a_file() {
-        let endpoint = Endpoint::start(|asked| {
-            let form = asked.form();
+        let endpoint = Endpoint::start(|request| {
+            let form = request.form();
             assert_eq!(form["subject_token"], "subject");
             assert_eq!(form["scope"], "https://www.googleapis.com/auth/devstorage.read_write");
-            token_answer("federated", 3600)
+            token_response("federated", 3600)
         });
         let folder = Folder::new();
         let subject = folder.write("subject", "subject");
@@ -131,14 +138,14 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn identity_federation_with_the_subject_token_from_a_url() {
-        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+        let endpoint = Endpoint::start(|request| match request.url.as_str() {
             "/subject" => {
-                assert_eq!(asked.header("Metadata"), Some("True"));
-                Answer::json(200, r#"{"value":"subject"}"#)
+                assert_eq!(request.header("Metadata"), Some("True"));
+                CannedResponse::json(200, r#"{"value":"subject"}"#)
             }
             _ => {
-                assert_eq!(asked.form()["subject_token"], "subject");
-                token_answer("federated", 3600)
+                assert_eq!(request.form()["subject_token"], "subject");
+                token_response("federated", 3600)
             }
         });
         let source = json!({
@@ -154,15 +161,15 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn identity_federation_that_acts_as_a_service_account() {
-        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+        let endpoint = Endpoint::start(|request| match request.url.as_str() {
             GENERATE => {
-                assert_eq!(asked.header("Authorization"), Some("Bearer federated"));
-                generated_answer("impersonated")
+                assert_eq!(request.header("Authorization"), Some("Bearer federated"));
+                generated_token_response("impersonated")
             }
             _ => {
-                let form = asked.form();
+                let form = request.form();
                 assert_eq!(form["scope"], "https://www.googleapis.com/auth/cloud-platform");
-                token_answer("federated", 3600)
+                token_response("federated", 3600)
             }
         });
         let folder = Folder::new();
@@ -175,10 +182,10 @@ mod each_kind_gets_a_token {
 
     #[test]
     fn a_service_account_key_that_acts_as_another_service_account() {
-        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
+        let endpoint = Endpoint::start(|request| match request.url.as_str() {
             GENERATE => {
-                assert_eq!(asked.header("Authorization"), Some("Bearer own"));
-                let wanted: Value = serde_json::from_str(&asked.body).unwrap();
+                assert_eq!(request.header("Authorization"), Some("Bearer own"));
+                let wanted: Value = serde_json::from_str(&request.body).unwrap();
                 assert_eq!(
                     wanted,
                     json!({
@@ -187,9 +194,9 @@ mod each_kind_gets_a_token {
                         "delegates": ["projects/-/serviceAccounts/between@project.example"],
                     })
                 );
-                generated_answer("impersonated")
+                generated_token_response("impersonated")
             }
-            _ => token_answer("own", 3600),
+            _ => token_response("own", 3600),
         });
         let source: Value =
             serde_json::from_str(&testing::service_account(&endpoint.url("/token"))).unwrap();
@@ -205,7 +212,7 @@ mod each_kind_gets_a_token {
     }
 }
 
-mod renewal {
+mod refresh {
     use super::*;
 
     /// Answers with the tokens 1, 2, 3…
@@ -213,7 +220,7 @@ mod renewal {
         let mut number = 0;
         Endpoint::start(move |_| {
             number += 1;
-            token_answer(&number.to_string(), 3600)
+            token_response(&number.to_string(), 3600)
         })
     }
 
@@ -224,29 +231,29 @@ mod renewal {
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         scope(|threads| {
             let renewals: Vec<_> =
-                (0..16).map(|_| threads.spawn(|| credentials.renew(&first, PATIENCE))).collect();
-            for renewal in renewals {
-                let renewed = renewal.join().unwrap().unwrap().unwrap();
+                (0..16).map(|_| threads.spawn(|| credentials.refresh(&first, PATIENCE))).collect();
+            for refresh in renewals {
+                let renewed = refresh.join().unwrap().unwrap().unwrap();
                 assert_eq!(renewed.authorization(), "Bearer 2");
             }
         });
         assert_eq!(
-            credentials.renew(&first, PATIENCE).unwrap().unwrap().authorization(),
+            credentials.refresh(&first, PATIENCE).unwrap().unwrap().authorization(),
             "Bearer 2"
         );
         assert_eq!(authorization(&credentials), "Bearer 2");
-        assert_eq!(endpoint.asked(), 2);
+        assert_eq!(endpoint.request_count(), 2);
     }
 
     #[test]
     fn a_key_that_was_replaced_is_used_for_the_next_token() {
-        let (old, new) = (counting(), Endpoint::start(|_| token_answer("rotated", 3600)));
+        let (old, new) = (counting(), Endpoint::start(|_| token_response("rotated", 3600)));
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&old.url("/")));
         let credentials = with_file(key, timing());
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", &testing::service_account(&new.url("/")));
-        let renewed = credentials.renew(&first, PATIENCE).unwrap().unwrap();
+        let renewed = credentials.refresh(&first, PATIENCE).unwrap().unwrap();
         assert_eq!(renewed.authorization(), "Bearer rotated");
     }
 
@@ -258,16 +265,16 @@ mod renewal {
         let credentials = with_file(key, impatient());
         let first = credentials.token(PATIENCE).unwrap().unwrap();
         folder.write("key.json", "{ s3cret");
-        let error = credentials.renew(&first, PATIENCE).unwrap_err();
+        let error = credentials.refresh(&first, PATIENCE).unwrap_err();
         assert!(error.reason.starts_with("it is not JSON"), "{error}");
         assert_eq!(authorization(&credentials), "Bearer 1");
     }
 
     #[test]
     fn a_token_that_lives_two_seconds_is_followed_by_the_next_one() {
-        let endpoint = Endpoint::start(|_| token_answer("brief", 2));
+        let endpoint = Endpoint::start(|_| token_response("brief", 2));
         let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
-        while endpoint.asked() < 2 {
+        while endpoint.request_count() < 2 {
             assert_eq!(authorization(&credentials), "Bearer brief");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -278,8 +285,8 @@ mod failures_say_what_was_tried_and_answered {
     use super::*;
 
     /// What comes of a key whose token endpoint answers so.
-    fn of_key(answer: Answer) -> String {
-        let endpoint = Endpoint::start(move |_| answer.clone());
+    fn of_key(response: CannedResponse) -> String {
+        let endpoint = Endpoint::start(move |_| response.clone());
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
         let reason = reason(&with_file(key, impatient()));
@@ -287,8 +294,8 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     /// What comes of a metadata server that answers so.
-    fn of_metadata_server(answer: Answer) -> String {
-        let endpoint = Endpoint::start(move |_| answer.clone());
+    fn of_metadata_server(response: CannedResponse) -> String {
+        let endpoint = Endpoint::start(move |_| response.clone());
         let reason = reason(&with_metadata_server(&endpoint.address().to_string(), impatient()));
         let advice = "; if this machine is not on Google Cloud, set GOOGLE_APPLICATION_CREDENTIALS \
                       to a credentials file, or STORAGE_EMULATOR_HOST to an emulator";
@@ -298,9 +305,9 @@ mod failures_say_what_was_tried_and_answered {
 
     #[test]
     fn a_revoked_key_is_refused_for_good() {
-        let answer = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
+        let response = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
         assert_eq!(
-            of_key(Answer::json(400, answer)),
+            of_key(CannedResponse::json(400, response)),
             "ENDPOINT answered 400 Bad Request: invalid_grant: Invalid JWT Signature.; have the \
              credentials been revoked or expired, or is this machine's clock wrong?"
         );
@@ -308,41 +315,45 @@ mod failures_say_what_was_tried_and_answered {
 
     #[test]
     fn a_refusal_does_not_keep_the_workers_waiting() {
-        let endpoint = Endpoint::start(|_| Answer::json(400, r#"{"error":"invalid_grant"}"#));
+        let endpoint =
+            Endpoint::start(|_| CannedResponse::json(400, r#"{"error":"invalid_grant"}"#));
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
-        let patience = Duration::from_secs(3600);
-        let credentials = with_file(key, Timing { patience, ..impatient() });
+        let max_wait = Duration::from_secs(3600);
+        let credentials = with_file(key, RefreshConfig { max_wait, ..impatient() });
         assert!(credentials.token(PATIENCE).unwrap_err().reason.contains("invalid_grant"));
-        assert_eq!(endpoint.asked(), 1);
+        assert_eq!(endpoint.request_count(), 1);
     }
 
     #[test]
     fn nonsense_from_a_token_endpoint() {
-        for (answer, expected) in [
-            (Answer::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
-            (Answer::json(200, ""), "200 OK: an empty answer"),
-            (Answer::json(200, "{}"), "200 OK: JSON without a usable access token in it"),
+        for (response, expected) in [
+            (CannedResponse::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
+            (CannedResponse::json(200, ""), "200 OK: an empty response"),
+            (CannedResponse::json(200, "{}"), "200 OK: JSON without a usable access token in it"),
             (
-                Answer::json(200, r#"{"access_token":"s3c\r\nret","expires_in":60}"#),
+                CannedResponse::json(200, r#"{"access_token":"s3c\r\nret","expires_in":60}"#),
                 "200 OK: JSON without a usable access token in it",
             ),
-            (Answer::json(200, "[]"), "200 OK: JSON without a usable access token in it"),
+            (CannedResponse::json(200, "[]"), "200 OK: JSON without a usable access token in it"),
             (
-                Answer::json(200, r#"{"access_token":["s3cret"]}"#),
+                CannedResponse::json(200, r#"{"access_token":["s3cret"]}"#),
                 "200 OK: JSON without a usable access token in it",
             ),
-            (Answer::json(200, r#"{"access_token":"s3cret""#), "200 OK: text that is not the JSON"),
             (
-                Answer::of("text/html", 503, "<h1>Sorry</h1>\n\u{1b}[31m"),
+                CannedResponse::json(200, r#"{"access_token":"s3cret""#),
+                "200 OK: text that is not the JSON",
+            ),
+            (
+                CannedResponse::of("text/html", 503, "<h1>Sorry</h1>\n\u{1b}[31m"),
                 "503 Service Unavailable: not JSON but \"<h1>Sorry</h1> \\u{1b}[31m\"",
             ),
             (
-                Answer::json(500, r#"{"error":"internal_failure"}"#),
+                CannedResponse::json(500, r#"{"error":"internal_failure"}"#),
                 "500 Internal Server Error: int",
             ),
         ] {
-            let reason = of_key(answer);
+            let reason = of_key(response);
             assert!(reason.starts_with(&format!("ENDPOINT answered {expected}")), "{reason}");
         }
     }
@@ -351,63 +362,66 @@ mod failures_say_what_was_tried_and_answered {
     fn an_expiry_beyond_all_calendars_does_not_end_the_thread() {
         let mut first = true;
         let endpoint = Endpoint::start(move |_| match std::mem::take(&mut first) {
-            true => token_answer("s3cret", u64::MAX / 2),
-            false => token_answer("one", 3600),
+            true => token_response("s3cret", u64::MAX / 2),
+            false => token_response("one", 3600),
         });
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/token")));
         let pause = Duration::from_millis(1);
-        let credentials = with_file(key, Timing { first_pause: pause, ..timing() });
+        let credentials = with_file(key, RefreshConfig { initial_backoff: pause, ..timing() });
         assert_eq!(authorization(&credentials), "Bearer one");
     }
 
     #[test]
     fn nonsense_from_a_metadata_server() {
         let page = "<html><body>Welcome to the hotel\u{7}</body></html>";
-        for (answer, expected) in [
-            (Answer::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
-            (Answer::json(200, ""), "200 OK: an empty answer"),
+        for (response, expected) in [
+            (CannedResponse::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
+            (CannedResponse::json(200, ""), "200 OK: an empty response"),
             (
-                Answer::json(200, r#"{"access_token":"s3cret","expires_in":3600}"#),
+                CannedResponse::json(200, r#"{"access_token":"s3cret","expires_in":3600}"#),
                 "200 OK: JSON without a usable access token in it",
             ),
             (
-                Answer::json(
+                CannedResponse::json(
                     200,
                     r#"{"access_token":"s3cret","expires_in":-1,"token_type":"Bearer"}"#,
                 ),
                 "200 OK: JSON without a usable access token in it",
             ),
             (
-                Answer::json(
+                CannedResponse::json(
                     200,
                     r#"{"access_token":"s3c\r\nret","expires_in":60,"token_type":"Bearer"}"#,
                 ),
                 "200 OK: JSON without a usable access token in it",
             ),
             (
-                Answer::of("text/html", 200, page),
+                CannedResponse::of("text/html", 200, page),
                 "200 OK: not JSON but \"<html><body>Welcome to the hotel\\u{7}</body></html>\"",
             ),
             (
-                Answer::of("text/plain", 404, "no service account"),
+                CannedResponse::of("text/plain", 404, "no service account"),
                 "404 Not Found: not JSON but \"no service account\"",
             ),
-            (Answer::of("text/plain", 500, ""), "500 Internal Server Error: an empty answer"),
+            (
+                CannedResponse::of("text/plain", 500, ""),
+                "500 Internal Server Error: an empty response",
+            ),
         ] {
-            assert_eq!(of_metadata_server(answer), format!("ENDPOINT answered {expected}"));
+            assert_eq!(of_metadata_server(response), format!("ENDPOINT answered {expected}"));
         }
     }
 
     #[test]
     fn a_refused_impersonation_tells_googles_reason() {
-        let endpoint = Endpoint::start(|asked| match asked.url.as_str() {
-            GENERATE => Answer::json(
+        let endpoint = Endpoint::start(|request| match request.url.as_str() {
+            GENERATE => CannedResponse::json(
                 403,
                 r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":
                     "Permission 'iam.serviceAccounts.getAccessToken' denied for own-s3cret"}}"#,
             ),
-            _ => token_answer("own-s3cret", 3600),
+            _ => token_response("own-s3cret", 3600),
         });
         let source: Value =
             serde_json::from_str(&testing::service_account(&endpoint.url("/token"))).unwrap();
@@ -426,14 +440,14 @@ mod failures_say_what_was_tried_and_answered {
 
     #[test]
     fn a_subject_token_that_is_missing_is_named() {
-        let endpoint = Endpoint::start(|_| token_answer("never", 3600));
+        let endpoint = Endpoint::start(|_| token_response("never", 3600));
         let folder = Folder::new();
         let account = external_account(&endpoint, json!({ "file": "/nonexistent/subject" }));
         let credentials = with_file(folder.write("c.json", &account.to_string()), impatient());
         let error = credentials.token(PATIENCE).unwrap_err();
         assert_eq!(error.source_name, "/nonexistent/subject");
         assert!(error.reason.contains("No such file"), "{error}");
-        assert_eq!(endpoint.asked(), 0);
+        assert_eq!(endpoint.request_count(), 0);
     }
 
     #[test]
@@ -468,9 +482,10 @@ mod failures_say_what_was_tried_and_answered {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = silent.local_addr().unwrap().to_string();
         let attempt = Duration::from_millis(50);
-        let credentials = with_metadata_server(&host, Timing { attempt, ..impatient() });
+        let credentials =
+            with_metadata_server(&host, RefreshConfig { attempt_timeout: attempt, ..impatient() });
         let reason = reason(&credentials);
-        assert!(reason.starts_with(&format!("http://{host}: no answer within 50ms")), "{reason}");
+        assert!(reason.starts_with(&format!("http://{host}: no response within 50ms")), "{reason}");
     }
 
     #[test]
@@ -485,7 +500,7 @@ mod failures_say_what_was_tried_and_answered {
             sent
         });
         let reason = reason(&with_metadata_server(&host.address.to_string(), impatient()));
-        assert!(reason.contains("the answer is longer than 262144 bytes"), "{reason}");
+        assert!(reason.contains("the response is longer than 262144 bytes"), "{reason}");
         // What lies beyond is in the sockets' buffers.
         assert!(host.served.recv().unwrap() < 64 << 20);
     }
@@ -515,11 +530,11 @@ mod failures_say_what_was_tried_and_answered {
     fn raw_server(act: impl FnOnce(TcpStream) -> u64 + Send + 'static) -> RawServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (telling, served) = channel();
+        let (sender, served) = channel();
         std::thread::spawn(move || {
             let (mut peer, _) = listener.accept().unwrap();
             let _ = peer.read(&mut [0; 4096]).unwrap();
-            let _ = telling.send(act(peer));
+            let _ = sender.send(act(peer));
         });
         RawServer { address, served }
     }
@@ -531,7 +546,7 @@ fn the_description_of_what_was_found_holds_no_secret() {
     for text in [testing::authorized_user(), testing::service_account("https://token.example/")] {
         let path = folder.write("c.json", &text);
         let settings = Settings { credentials_file: Some(path.clone()), ..Settings::default() };
-        let found = find(&settings).unwrap();
+        let found = discover(&settings).unwrap();
         let shown = format!("{found} {found:?} {:?}", AccessToken::new(SECRET.to_owned()));
         assert!(!shown.contains(SECRET), "{shown}");
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");

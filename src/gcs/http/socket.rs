@@ -23,23 +23,23 @@ use ureq::{Error, Timeout};
 
 use super::unacknowledged::unacknowledged;
 
-/// How many bytes may wait in the kernel that are not even on their way: enough to keep it busy
-/// while the next are made. How many are on their way, the kernel fits to the network.
-const UNSENT: u32 = 128 << 10;
+/// Bytes that may wait in the kernel before they are sent: enough to keep it busy while the next
+/// are prepared. The kernel adapts the number of bytes in flight to the network.
+const NOTSENT_LOWAT: u32 = 128 << 10;
 
 /// The kernel hands at most 64 KiB, heads included, to the network in one piece. What is a little
 /// shorter leaves no crumbs that would go as a piece of their own.
-const PIECE: usize = 63 << 10;
+const GSO_SIZE: usize = 63 << 10;
 
-/// How many bytes go out at a time. Two pieces at once cost less than one by one, and twice the memory.
-pub(super) const PORTION: usize = 2 * PIECE;
+/// Bytes of one write. Two segments at once cost less than one by one, and twice the memory.
+pub(super) const WRITE_SIZE: usize = 2 * GSO_SIZE;
 
-/// How many connections write a [`PORTION`] at a time, the first ones; with more, memory counts, and
-/// they write a [`PIECE`].
-const LARGE_PORTIONS: usize = 8;
+/// Number of connections that write a [`WRITE_SIZE`] at a time: the first ones. With more, memory
+/// counts, and they write a [`GSO_SIZE`].
+const MAX_LARGE_WRITERS: usize = 8;
 
 /// More than a record of TLS (RFC 8446, 5.2), which is all that is written at once under it.
-const RECORD: usize = 18 << 10;
+const MAX_TLS_RECORD: usize = 18 << 10;
 
 /// Makes TCP connections, unless a proxy has already made one.
 #[derive(Debug, Default)]
@@ -49,10 +49,10 @@ pub(super) struct TcpConnector {
 }
 
 impl TcpConnector {
-    /// How much the next connection writes at a time.
-    fn portion(&self) -> usize {
+    /// Returns the write size of the next connection.
+    fn write_size(&self) -> usize {
         let open = Arc::strong_count(&self.open) - 1;
-        if open < LARGE_PORTIONS { PORTION } else { PIECE }
+        if open < MAX_LARGE_WRITERS { WRITE_SIZE } else { GSO_SIZE }
     }
 }
 
@@ -70,17 +70,17 @@ impl<In: Transport> Connector<In> for TcpConnector {
         let stream = Arc::new(connect(&details.addrs, *details.timeout.after)?);
         let handle: Weak<TcpStream> = Arc::downgrade(&stream);
         (details.register_shutdown)(handle as Weak<dyn ShutdownHandle>)?;
-        let portion = self.portion();
-        let (output, enough) = match details.needs_tls() {
-            true => (RECORD, portion - RECORD),
-            false => (portion, RECORD),
+        let write_size = self.write_size();
+        let (output, flush_threshold) = match details.needs_tls() {
+            true => (MAX_TLS_RECORD, write_size - MAX_TLS_RECORD),
+            false => (write_size, MAX_TLS_RECORD),
         };
         Ok(Some(Either::B(Socket {
             stream,
             _open: Arc::clone(&self.open),
             buffers: LazyBuffers::new(details.config.input_buffer_size(), output),
-            waiting: Vec::new(),
-            enough,
+            pending: Vec::new(),
+            flush_threshold,
             read_timeout: None,
             write_timeout: None,
         })))
@@ -100,7 +100,7 @@ fn connect(addresses: &[SocketAddr], time: Duration) -> Result<TcpStream, Error>
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+                SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
                 return Ok(stream);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -117,10 +117,10 @@ pub(super) struct Socket {
     stream: Arc<TcpStream>,
     _open: Arc<()>,
     buffers: LazyBuffers,
-    /// What was handed over and not yet written.
-    waiting: Vec<u8>,
-    /// How many bytes are written as soon as they are there; fewer wait for what follows.
-    enough: usize,
+    /// Bytes that were passed to the socket and not written yet.
+    pending: Vec<u8>,
+    /// Number of bytes that are written at once; fewer wait for the bytes that follow.
+    flush_threshold: usize,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -140,7 +140,7 @@ impl Socket {
     fn write_out(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let began = Instant::now();
         let output = &self.buffers.output()[..amount];
-        let mut parts = &mut [IoSlice::new(&self.waiting), IoSlice::new(output)][..];
+        let mut parts = &mut [IoSlice::new(&self.pending), IoSlice::new(output)][..];
         // Without those that are empty, so that nothing to write is no call.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
@@ -157,12 +157,12 @@ impl Socket {
                 Err(error) => return Err(timed_out(error, timeout.reason)),
             }
         }
-        self.waiting.clear();
+        self.pending.clear();
         Ok(())
     }
 
-    /// What the peer has still to take of what was written.
-    fn on_the_way(&self) -> u64 {
+    /// Returns how many written bytes the peer has not acknowledged.
+    fn unacked_bytes(&self) -> u64 {
         let addresses = self.stream.local_addr().and_then(|a| Ok((a, self.stream.peer_addr()?)));
         addresses.ok().and_then(|(local, peer)| unacknowledged(local, peer)).unwrap_or(0)
     }
@@ -174,19 +174,19 @@ impl Transport for Socket {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.waiting.len() + amount > self.enough {
+        if self.pending.len() + amount > self.flush_threshold {
             return self.write_out(amount, timeout);
         }
-        self.waiting.extend_from_slice(&self.buffers.output()[..amount]);
+        self.pending.extend_from_slice(&self.buffers.output()[..amount]);
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let began = Instant::now();
-        if !self.waiting.is_empty() {
+        if !self.pending.is_empty() {
             self.write_out(0, timeout)?;
         }
-        let mut on_the_way = None;
+        let mut unacked_bytes = None;
         let count = loop {
             let timeout = left(timeout, began).for_read();
             let limit = limit(timeout)?;
@@ -196,8 +196,8 @@ impl Transport for Socket {
             }
             match self.read() {
                 Err(error) if is_timeout(&error) && timeout.reason == Timeout::PerRead => {
-                    let before = on_the_way.replace(self.on_the_way());
-                    if before == on_the_way {
+                    let before = unacked_bytes.replace(self.unacked_bytes());
+                    if before == unacked_bytes {
                         return Err(Error::Timeout(timeout.reason));
                     }
                 }
@@ -208,8 +208,8 @@ impl Transport for Socket {
         Ok(count > 0)
     }
 
-    /// Whether the connection can take another request: nobody has closed it, and nothing has come
-    /// that nobody asked for.
+    /// Returns whether the connection can take another request: it is not closed, and no unexpected
+    /// bytes have arrived.
     fn is_open(&mut self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let flags = libc_flags::PEEK | libc_flags::DONT_WAIT;
@@ -226,7 +226,7 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// What is left of the whole time, of which one operation may take a part.
+/// Returns the rest of the whole timeout, of which one operation may use a part.
 fn left(timeout: NextTimeout, began: Instant) -> NextTimeout {
     match timeout.after {
         after if after.is_not_happening() => timeout,
@@ -264,12 +264,12 @@ mod tests {
     #[test]
     fn the_first_connections_write_more_at_a_time_than_those_beyond() {
         let connector = TcpConnector::default();
-        let open = [(); LARGE_PORTIONS].map(|()| {
-            assert_eq!(connector.portion(), PORTION);
+        let open = [(); MAX_LARGE_WRITERS].map(|()| {
+            assert_eq!(connector.write_size(), WRITE_SIZE);
             Arc::clone(&connector.open)
         });
-        assert_eq!(connector.portion(), PIECE);
+        assert_eq!(connector.write_size(), GSO_SIZE);
         drop(open);
-        assert_eq!(connector.portion(), PORTION);
+        assert_eq!(connector.write_size(), WRITE_SIZE);
     }
 }

@@ -11,12 +11,12 @@ use socket2::SockRef;
 use super::*;
 use crate::content::{RandomContent, Seed};
 
-const QUICK: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(30);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that hands each connection to `serve`, one after another; and its URL.
 fn server(
-    mut serve: impl FnMut(Wire) + Send + 'static,
+    mut serve: impl FnMut(Connection) + Send + 'static,
     connections: usize,
 ) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -25,20 +25,20 @@ fn server(
     let url = format!("http://{}/upload?upload_id=s3cret", listener.local_addr().unwrap());
     let thread = std::thread::spawn(move || {
         for _ in 0..connections {
-            serve(Wire::new(listener.accept().unwrap().0));
+            serve(Connection::new(listener.accept().unwrap().0));
         }
     });
     (url, thread)
 }
 
 /// The server's end of a connection.
-struct Wire {
+struct Connection {
     reader: BufReader<TcpStream>,
 }
 
-impl Wire {
+impl Connection {
     fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
         Self { reader: BufReader::new(stream) }
     }
 
@@ -57,8 +57,8 @@ impl Wire {
         body
     }
 
-    fn answer(&mut self, answer: &str) {
-        self.reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    fn respond(&mut self, response: &str) {
+        self.reader.get_mut().write_all(response.as_bytes()).unwrap();
     }
 
     /// Ends the connection with a reset.
@@ -74,11 +74,11 @@ impl Wire {
 }
 
 fn transport() -> HttpTransport {
-    HttpTransport::new(HttpConfig { stall_timeout: QUICK, ..HttpConfig::for_uploads(4) })
+    HttpTransport::new(HttpConfig { stall_timeout: SHORT_TIMEOUT, ..HttpConfig::for_uploads(4) })
 }
 
 fn request<'a>(method: Method, url: &'a str, body: Body<'a>) -> Request<'a> {
-    Request { method, url, headers: Vec::new(), body, timeout: PATIENCE, urgent: false }
+    Request { method, url, headers: Vec::new(), body, timeout: TEST_TIMEOUT, urgent: false }
 }
 
 fn rest(content: &RandomContent, offset: u64) -> Body<'_> {
@@ -88,20 +88,20 @@ fn rest(content: &RandomContent, offset: u64) -> Body<'_> {
 #[test]
 fn a_308_is_an_answer_and_no_redirection() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.answer(
+        |mut connection| {
+            connection.head();
+            connection.respond(
                 "HTTP/1.1 308 Resume Incomplete\r\nRange: bytes=0-9\r\nLocation: /x\r\n\
                  Retry-After: 3\r\nContent-Length: 0\r\n\r\n",
             );
         },
         1,
     );
-    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
-    assert_eq!(answer.status, 308);
-    assert_eq!(answer.range.as_deref(), Some("bytes=0-9"));
-    assert_eq!(answer.location.as_deref(), Some("/x"));
-    assert_eq!(answer.retry_after.as_deref(), Some("3"));
+    let response = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!(response.status, 308);
+    assert_eq!(response.range.as_deref(), Some("bytes=0-9"));
+    assert_eq!(response.location.as_deref(), Some("/x"));
+    assert_eq!(response.retry_after.as_deref(), Some("3"));
     thread.join().unwrap();
 }
 
@@ -110,16 +110,15 @@ fn content_is_sent_from_its_offset_with_its_length() {
     let content = RandomContent::new(Seed::new(1), 300_000);
     let (sender, received) = mpsc::channel();
     let (url, thread) = server(
-        move |mut wire| {
-            let head = wire.head();
-            sender.send((head, wire.body(200_000))).unwrap();
-            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        move |mut connection| {
+            let head = connection.head();
+            sender.send((head, connection.body(200_000))).unwrap();
+            connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
         },
         1,
     );
-    let answer =
-        transport().exchange(&request(Method::Put, &url, rest(&content, 100_000))).unwrap();
-    assert_eq!((answer.status, answer.body), (200, b"{}".to_vec()));
+    let response = transport().send(&request(Method::Put, &url, rest(&content, 100_000))).unwrap();
+    assert_eq!((response.status, response.body), (200, b"{}".to_vec()));
     let (head, body) = received.recv().unwrap();
     assert!(head.contains("content-length: 200000\r\n"), "{head}");
     assert!(!head.contains("transfer-encoding"), "{head}");
@@ -137,14 +136,14 @@ fn an_empty_body_says_so_where_a_method_could_have_one() {
     {
         let (sender, received) = mpsc::channel();
         let (url, thread) = server(
-            move |mut wire| {
-                sender.send(wire.head()).unwrap();
-                wire.answer("HTTP/1.1 499 Client Closed\r\nContent-Length: 0\r\n\r\n");
+            move |mut connection| {
+                sender.send(connection.head()).unwrap();
+                connection.respond("HTTP/1.1 499 Client Closed\r\nContent-Length: 0\r\n\r\n");
             },
             1,
         );
-        let answer = transport().exchange(&request(method, &url, Body::Empty)).unwrap();
-        assert_eq!(answer.status, 499);
+        let response = transport().send(&request(method, &url, Body::Empty)).unwrap();
+        assert_eq!(response.status, 499);
         let head = received.recv().unwrap();
         assert_eq!(head.contains("content-length: 0\r\n"), length, "{head}");
         assert!(!head.contains("transfer-encoding"), "{head}");
@@ -155,18 +154,18 @@ fn an_empty_body_says_so_where_a_method_could_have_one() {
 #[test]
 fn requests_share_one_connection() {
     let (url, thread) = server(
-        |mut wire| {
+        |mut connection| {
             for _ in 0..3 {
-                wire.head();
-                wire.answer("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+                connection.head();
+                connection.respond("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
             }
         },
         1,
     );
     let transport = transport();
     for _ in 0..3 {
-        let answer = transport.exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
-        assert_eq!((answer.status, answer.body), (503, b"busy".to_vec()));
+        let response = transport.send(&request(Method::Put, &url, Body::Empty)).unwrap();
+        assert_eq!((response.status, response.body), (503, b"busy".to_vec()));
     }
     thread.join().unwrap();
 }
@@ -174,9 +173,9 @@ fn requests_share_one_connection() {
 #[test]
 fn a_small_request_goes_out_in_one_piece() {
     let (url, thread) = server(
-        |wire| {
+        |connection| {
             let mut bytes = vec![0; 64 << 10];
-            let mut stream = wire.reader.into_inner();
+            let mut stream = connection.reader.into_inner();
             let count = stream.read(&mut bytes).unwrap();
             let request = String::from_utf8_lossy(&bytes[..count]);
             assert!(request.starts_with("POST") && request.ends_with("a small body"), "{request}");
@@ -185,79 +184,79 @@ fn a_small_request_goes_out_in_one_piece() {
         1,
     );
     let body = Body::Bytes(b"a small body");
-    assert_eq!(transport().exchange(&request(Method::Post, &url, body)).unwrap().status, 200);
+    assert_eq!(transport().send(&request(Method::Post, &url, body)).unwrap().status, 200);
     thread.join().unwrap();
 }
 
 #[test]
 fn an_answer_that_is_cut_short_is_what_came_of_it() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"name\":");
+        |mut connection| {
+            connection.head();
+            connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"name\":");
         },
         1,
     );
-    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
-    assert_eq!((answer.status, answer.body), (200, b"{\"name\":".to_vec()));
+    let response = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!((response.status, response.body), (200, b"{\"name\":".to_vec()));
     thread.join().unwrap();
 }
 
 #[test]
 fn an_answer_without_end_is_read_to_its_bound() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n");
+        |mut connection| {
+            connection.head();
+            connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n");
             let junk = "x".repeat(1 << 20);
-            while wire.reader.get_mut().write_all(junk.as_bytes()).is_ok() {}
+            while connection.reader.get_mut().write_all(junk.as_bytes()).is_ok() {}
         },
         1,
     );
-    let answer = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap();
-    assert_eq!(answer.body.len(), MAX_BODY);
+    let response = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap();
+    assert_eq!(response.body.len(), MAX_BODY);
     thread.join().unwrap();
 }
 
 #[test]
 fn a_head_without_end_is_an_error() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.answer("HTTP/1.1 200 OK\r\n");
-            while wire.reader.get_mut().write_all(b"X-Junk: junk\r\n").is_ok() {}
+        |mut connection| {
+            connection.head();
+            connection.respond("HTTP/1.1 200 OK\r\n");
+            while connection.reader.get_mut().write_all(b"X-Junk: junk\r\n").is_ok() {}
         },
         1,
     );
-    assert!(transport().exchange(&request(Method::Put, &url, Body::Empty)).is_err());
+    assert!(transport().send(&request(Method::Put, &url, Body::Empty)).is_err());
     thread.join().unwrap();
 }
 
 #[test]
 fn what_is_no_http_is_an_error_that_shows_no_url() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.answer("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+        |mut connection| {
+            connection.head();
+            connection.respond("SSH-2.0-OpenSSH_9.2\r\n\r\n");
         },
         1,
     );
-    let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+    let error = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap_err();
     assert!(!error.to_string().contains("s3cret"), "{error}");
     thread.join().unwrap();
 }
 
 #[test]
 fn a_connection_that_is_reset_or_closed_is_broken() {
-    for end in [Wire::reset, drop as fn(Wire)] {
+    for end in [Connection::reset, drop as fn(Connection)] {
         let (url, thread) = server(
-            move |mut wire| {
-                wire.head();
-                end(wire);
+            move |mut connection| {
+                connection.head();
+                end(connection);
             },
             1,
         );
-        let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+        let error = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap_err();
         assert!(matches!(error, TransportError::Broken(_)), "{error:?}");
         thread.join().unwrap();
     }
@@ -267,14 +266,14 @@ fn a_connection_that_is_reset_or_closed_is_broken() {
 fn a_connection_that_breaks_in_mid_body_is_broken() {
     let content = RandomContent::new(Seed::new(2), 64 << 20);
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.body(1 << 20);
-            wire.reset();
+        |mut connection| {
+            connection.head();
+            connection.body(1 << 20);
+            connection.reset();
         },
         1,
     );
-    let error = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
+    let error = transport().send(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
     assert!(matches!(error, TransportError::Broken(_)), "{error:?}");
     thread.join().unwrap();
 }
@@ -282,13 +281,13 @@ fn a_connection_that_breaks_in_mid_body_is_broken() {
 #[test]
 fn a_peer_that_answers_nothing_has_stalled() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.wait_for_end();
+        |mut connection| {
+            connection.head();
+            connection.wait_for_end();
         },
         1,
     );
-    let error = transport().exchange(&request(Method::Put, &url, Body::Empty)).unwrap_err();
+    let error = transport().send(&request(Method::Put, &url, Body::Empty)).unwrap_err();
     assert!(matches!(error, TransportError::Stalled(_)), "{error:?}");
     thread.join().unwrap();
 }
@@ -298,13 +297,13 @@ fn a_peer_that_takes_nothing_has_stalled() {
     let content = RandomContent::new(Seed::new(3), 1 << 30);
     let (hold, released) = mpsc::channel::<()>();
     let (url, thread) = server(
-        move |mut wire| {
-            wire.head();
+        move |mut connection| {
+            connection.head();
             let _ = released.recv();
         },
         1,
     );
-    let error = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
+    let error = transport().send(&request(Method::Put, &url, rest(&content, 0))).unwrap_err();
     assert!(matches!(error, TransportError::Stalled(_)), "{error:?}");
     drop(hold);
     thread.join().unwrap();
@@ -315,50 +314,50 @@ fn a_transfer_that_moves_is_never_cut_however_slow() {
     let content = RandomContent::new(Seed::new(4), 8 << 20);
     let began = Instant::now();
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
+        |mut connection| {
+            connection.head();
             for _ in 0..16 {
-                wire.body(512 << 10);
-                std::thread::sleep(QUICK / 4);
+                connection.body(512 << 10);
+                std::thread::sleep(SHORT_TIMEOUT / 4);
             }
-            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         },
         1,
     );
-    let answer = transport().exchange(&request(Method::Put, &url, rest(&content, 0))).unwrap();
-    assert_eq!(answer.status, 200);
-    assert!(began.elapsed() > 3 * QUICK, "the transfer took many times the stall's time");
+    let response = transport().send(&request(Method::Put, &url, rest(&content, 0))).unwrap();
+    assert_eq!(response.status, 200);
+    assert!(began.elapsed() > 3 * SHORT_TIMEOUT, "the transfer took many times the stall's time");
     thread.join().unwrap();
 }
 
 #[test]
 fn a_requests_own_time_bounds_it() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.wait_for_end();
+        |mut connection| {
+            connection.head();
+            connection.wait_for_end();
         },
         1,
     );
     let patient = HttpTransport::new(HttpConfig::for_uploads(1));
-    let request = Request { timeout: QUICK, ..request(Method::Put, &url, Body::Empty) };
-    assert_eq!(patient.exchange(&request), Err(TransportError::TimedOut));
+    let request = Request { timeout: SHORT_TIMEOUT, ..request(Method::Put, &url, Body::Empty) };
+    assert_eq!(patient.send(&request), Err(TransportError::TimedOut));
     thread.join().unwrap();
 }
 
 #[test]
 fn a_requests_own_time_bounds_the_waiting_for_what_may_still_be_on_its_way() {
     let (url, thread) = server(
-        |mut wire| {
-            wire.head();
-            wire.wait_for_end();
+        |mut connection| {
+            connection.head();
+            connection.wait_for_end();
         },
         1,
     );
     // Between one look at what is on its way, and the second, which would find a stall.
-    let timeout = QUICK * 3 / 2;
+    let timeout = SHORT_TIMEOUT * 3 / 2;
     let request = Request { timeout, ..request(Method::Put, &url, Body::Empty) };
-    assert_eq!(transport().exchange(&request), Err(TransportError::TimedOut));
+    assert_eq!(transport().send(&request), Err(TransportError::TimedOut));
     thread.join().unwrap();
 }
 
@@ -366,7 +365,7 @@ fn a_requests_own_time_bounds_the_waiting_for_what_may_still_be_on_its_way() {
 fn nobody_there_is_a_connection_that_could_not_be_made() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [format!("http://127.0.0.1:{port}/"), "http://no-such-host.invalid/".into()] {
-        let error = transport().exchange(&request(Method::Get, &url, Body::Empty)).unwrap_err();
+        let error = transport().send(&request(Method::Get, &url, Body::Empty)).unwrap_err();
         assert!(matches!(error, TransportError::Connect(_)), "{url}: {error:?}");
     }
 }
@@ -385,9 +384,9 @@ fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
             Err(io::Error::other("the disk is gone"))
         }
     }
-    let (url, thread) = server(Wire::wait_for_end, 1);
+    let (url, thread) = server(Connection::wait_for_end, 1);
     let body = Body::Rest { content: &Unreadable, offset: 0, observer: &() };
-    let error = transport().exchange(&request(Method::Put, &url, body)).unwrap_err();
+    let error = transport().send(&request(Method::Put, &url, body)).unwrap_err();
     assert_eq!(error, TransportError::Content("the disk is gone".into()));
     thread.join().unwrap();
 }
@@ -396,12 +395,12 @@ fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
 fn an_interrupt_breaks_off_what_is_under_way_and_all_that_follows_but_the_urgent() {
     let (sender, arrived) = mpsc::channel();
     let (url, thread) = server(
-        move |mut wire| {
-            let head = wire.head();
+        move |mut connection| {
+            let head = connection.head();
             sender.send(()).unwrap();
             match head.starts_with("delete") {
-                true => wire.answer("HTTP/1.1 499 Closed\r\nContent-Length: 0\r\n\r\n"),
-                false => wire.wait_for_end(),
+                true => connection.respond("HTTP/1.1 499 Closed\r\nContent-Length: 0\r\n\r\n"),
+                false => connection.wait_for_end(),
             }
         },
         2,
@@ -409,14 +408,14 @@ fn an_interrupt_breaks_off_what_is_under_way_and_all_that_follows_but_the_urgent
     let transport = Arc::new(HttpTransport::new(HttpConfig::for_uploads(1)));
     let waiting = std::thread::spawn({
         let (transport, url) = (transport.clone(), url.clone());
-        move || transport.exchange(&request(Method::Put, &url, Body::Empty))
+        move || transport.send(&request(Method::Put, &url, Body::Empty))
     });
     arrived.recv().unwrap();
     transport.interrupt();
     assert_eq!(waiting.join().unwrap(), Err(TransportError::Interrupted));
-    let later = transport.exchange(&request(Method::Put, &url, Body::Empty));
+    let later = transport.send(&request(Method::Put, &url, Body::Empty));
     assert_eq!(later, Err(TransportError::Interrupted));
     let urgent = Request { urgent: true, ..request(Method::Delete, &url, Body::Empty) };
-    assert_eq!(transport.exchange(&urgent).unwrap().status, 499);
+    assert_eq!(transport.send(&urgent).unwrap().status, 499);
     thread.join().unwrap();
 }

@@ -1,5 +1,5 @@
-//! How much of what was written to a connection its peer has not yet acknowledged, as Linux tells
-//! in `/proc/self/net/tcp` (proc_net_tcp in the kernel's documentation).
+//! Bytes written to a connection that its peer has not acknowledged, as Linux reports them in
+//! `/proc/self/net/tcp` (proc_net_tcp in the kernel's documentation).
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

@@ -1,6 +1,6 @@
 //! The state machine with bytes that come once, against scripted answers.
 
-use super::super::script::{Outcome, Play, breaks, fails, opened, persisted, status};
+use super::super::script::{Outcome, ScriptedUpload, breaks, fails, opened, persisted, status};
 use super::super::transport::TransportError;
 use super::*;
 use crate::content::{Content as _, RandomContent, Seed};
@@ -15,17 +15,17 @@ const LAST: &str = "put bytes 524288-614399/614400";
 const QUERY: &str = "put bytes */*";
 const LAST_QUERY: &str = "put bytes */614400";
 
-fn stream() -> Play {
-    Play::of_kib(600).streamed(256)
+fn stream() -> ScriptedUpload {
+    ScriptedUpload::of_kib(600).streamed(256)
 }
 
 /// A stream of which the first part is persisted, and the second has been read.
-fn begun() -> Play {
+fn begun() -> ScriptedUpload {
     stream().on("start", opened()).on(FIRST, persisted(256 * KIB))
 }
 
 /// A stream of which all but the last part is persisted.
-fn nearly_done() -> Play {
+fn nearly_done() -> ScriptedUpload {
     begun().on(SECOND_PART, persisted(512 * KIB))
 }
 
@@ -66,9 +66,9 @@ fn the_checksum_comes_with_the_last_part_and_with_no_other() {
 
 #[test]
 fn a_length_that_is_announced_goes_with_the_start() {
-    let length = |play: Play| {
-        let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
-        let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
+    let length = |script: ScriptedUpload| {
+        let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
+        let outcome = script.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
         header(&outcome, 0, "x-upload-content-length")
     };
     assert_eq!(length(stream()), None);
@@ -77,7 +77,7 @@ fn a_length_that_is_announced_goes_with_the_start() {
 
 #[test]
 fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
-    for (size, parts) in [
+    for (size, stream) in [
         (0, &["put bytes */0"][..]),
         (1, &["put bytes 0-0/1"]),
         (262_143, &["put bytes 0-262142/262143"]),
@@ -87,16 +87,16 @@ fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
         (524_289, &[FIRST, SECOND_PART, "put bytes 524288-524288/524289"]),
     ] {
         for announced in [None, Some(size)] {
-            let play = Play::of(size).streamed(256);
-            let play = announced.into_iter().fold(play, Play::announcing);
-            let mut play = play.on("start", opened());
-            let (last, others) = parts.split_last().unwrap();
+            let script = ScriptedUpload::of(size).streamed(256);
+            let script = announced.into_iter().fold(script, ScriptedUpload::announcing);
+            let mut script = script.on("start", opened());
+            let (last, others) = stream.split_last().unwrap();
             for (part, end) in others.iter().zip(1..) {
-                play = play.on(part, persisted(end * 256 * KIB));
+                script = script.on(part, persisted(end * 256 * KIB));
             }
-            let outcome = play.done_on(last).run();
+            let outcome = script.done_on(last).run();
             assert_eq!(outcome.result.as_ref().unwrap().bytes_sent, size);
-            assert!(header(&outcome, parts.len(), "x-goog-hash").is_some(), "{size}");
+            assert!(header(&outcome, stream.len(), "x-goog-hash").is_some(), "{size}");
         }
     }
 }
@@ -105,10 +105,10 @@ fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
 
 #[test]
 fn a_part_goes_on_from_what_is_persisted_of_it() {
-    let play = Play::of_kib(600).streamed(512).on("start", opened());
-    let play = play.on("put bytes 0-524287/*", persisted(256 * KIB));
-    let play = play.on(SECOND_PART, persisted(512 * KIB));
-    let (uploaded, pauses) = play.done_on(LAST).uploads();
+    let script = ScriptedUpload::of_kib(600).streamed(512).on("start", opened());
+    let script = script.on("put bytes 0-524287/*", persisted(256 * KIB));
+    let script = script.on(SECOND_PART, persisted(512 * KIB));
+    let (uploaded, pauses) = script.done_on(LAST).uploads();
     assert_eq!((uploaded.resumed, uploaded.retried), (1, 0));
     assert!(pauses.is_empty());
 }
@@ -116,12 +116,12 @@ fn a_part_goes_on_from_what_is_persisted_of_it() {
 #[test]
 fn a_part_that_breaks_goes_on_from_what_cloud_storage_says() {
     for fault in [status(503), status(408), breaks(), fails(TransportError::Stalled("w".into()))] {
-        let play = begun()
+        let script = begun()
             .on(SECOND_PART, fault.taking(1000))
             .on(QUERY, status(503))
             .on(QUERY, persisted(256 * KIB))
             .on(SECOND_PART, persisted(512 * KIB));
-        let (uploaded, pauses) = play.done_on(LAST).uploads();
+        let (uploaded, pauses) = script.done_on(LAST).uploads();
         assert_eq!((uploaded.resumed, uploaded.retried), (1, 2));
         assert_eq!(uploaded.bytes_sent, 600 * KIB + 1000);
         assert_eq!(pauses, [SECOND, 2 * SECOND]);
@@ -130,17 +130,17 @@ fn a_part_that_breaks_goes_on_from_what_cloud_storage_says() {
 
 #[test]
 fn a_part_whose_answer_was_lost_is_not_sent_again() {
-    let play = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(512 * KIB));
-    assert_eq!(play.done_on(LAST).uploads().0.bytes_sent, 600 * KIB);
+    let script = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(512 * KIB));
+    assert_eq!(script.done_on(LAST).uploads().0.bytes_sent, 600 * KIB);
 }
 
 #[test]
 fn a_part_of_which_nothing_is_kept_waits_and_asks() {
-    let play = begun()
+    let script = begun()
         .on(SECOND_PART, persisted(256 * KIB))
         .on(QUERY, persisted(256 * KIB))
         .on(SECOND_PART, persisted(512 * KIB));
-    assert_eq!(play.done_on(LAST).uploads().1, [SECOND]);
+    assert_eq!(script.done_on(LAST).uploads().1, [SECOND]);
 }
 
 #[test]
@@ -152,14 +152,14 @@ fn a_last_part_whose_answer_was_lost_is_found_finished() {
 
 #[test]
 fn a_last_part_that_broke_goes_on() {
-    let play = nearly_done().on(LAST, breaks().taking(7)).on(LAST_QUERY, persisted(512 * KIB));
-    play.done_on(LAST).uploads();
+    let script = nearly_done().on(LAST, breaks().taking(7)).on(LAST_QUERY, persisted(512 * KIB));
+    script.done_on(LAST).uploads();
 }
 
 #[test]
 fn a_final_answer_of_a_stream_that_is_cut_short_is_asked_for_again() {
-    let play = nearly_done().on(LAST, status(200).body("{"));
-    assert_eq!(play.done_on(LAST_QUERY).uploads().0.retried, 1);
+    let script = nearly_done().on(LAST, status(200).body("{"));
+    assert_eq!(script.done_on(LAST_QUERY).uploads().0.retried, 1);
 }
 
 // What cannot be had again
@@ -167,13 +167,14 @@ fn a_final_answer_of_a_stream_that_is_cut_short_is_asked_for_again() {
 #[test]
 fn a_session_that_is_gone_is_replaced_while_all_is_in_the_window() {
     for code in [404, 410, 499] {
-        let play = stream().on("start", opened()).on(FIRST, status(code)).on("start", opened());
-        let play = play.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, persisted(512 * KIB));
-        assert_eq!(play.done_on(LAST).uploads().0.bytes_sent, (600 + 256) * KIB);
+        let script = stream().on("start", opened()).on(FIRST, status(code)).on("start", opened());
+        let script = script.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, persisted(512 * KIB));
+        assert_eq!(script.done_on(LAST).uploads().0.bytes_sent, (600 + 256) * KIB);
     }
-    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
-    let play = play.on("put bytes */7", status(410)).on("start", opened());
-    play.done_on("put bytes 0-6/7").uploads();
+    let script =
+        ScriptedUpload::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let script = script.on("put bytes */7", status(410)).on("start", opened());
+    script.done_on("put bytes 0-6/7").uploads();
 }
 
 #[test]
@@ -188,22 +189,22 @@ fn a_session_that_is_gone_with_bytes_that_have_left_the_window_is_final() {
 
 #[test]
 fn a_session_that_is_gone_because_the_object_is_there_is_a_success() {
-    let play = nearly_done().on(LAST, breaks()).on(LAST_QUERY, status(404));
-    play.on("cancel", status(404)).done_on("look").uploads();
+    let script = nearly_done().on(LAST, breaks()).on(LAST_QUERY, status(404));
+    script.on("cancel", status(404)).done_on("get metadata").uploads();
 }
 
 #[test]
 fn a_part_that_was_acknowledged_and_is_no_more_is_final() {
-    let play = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(0));
-    let error = play.on("cancel", status(499)).fails();
+    let script = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(0));
+    let error = script.on("cancel", status(499)).fails();
     assert_eq!(error.kind, ErrorKind::Lost);
     assert!(error.absent && error.message.contains("had acknowledged 262144"), "{error}");
 }
 
 #[test]
 fn more_than_was_sent_cannot_be_persisted() {
-    let play = begun().on(SECOND_PART, status(308).range("bytes=0-524288"));
-    assert_eq!(play.on("cancel", status(499)).fails().kind, ErrorKind::Protocol);
+    let script = begun().on(SECOND_PART, status(308).range("bytes=0-524288"));
+    assert_eq!(script.on("cancel", status(499)).fails().kind, ErrorKind::Protocol);
 }
 
 // A name that is taken
@@ -218,25 +219,29 @@ fn a_name_that_is_taken_is_told_before_anything_is_read() {
 #[test]
 fn a_name_that_is_taken_in_the_meantime_is_a_conflict() {
     assert_eq!(begun().on(SECOND_PART, status(412)).fails().kind, ErrorKind::Conflict);
-    let play = nearly_done();
-    let other = play.done_but("size", "7");
-    assert_eq!(play.on(LAST, status(412)).on("look", other).fails().kind, ErrorKind::Conflict);
+    let script = nearly_done();
+    let other = script.done_but("size", "7");
+    assert_eq!(
+        script.on(LAST, status(412)).on("get metadata", other).fails().kind,
+        ErrorKind::Conflict
+    );
 }
 
 #[test]
 fn our_own_stream_is_recognized_when_a_new_session_finds_the_name_taken() {
-    let play = Play::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
-    let play = play.on("put bytes */7", status(404)).on("start", status(412));
-    play.done_on("look").uploads();
+    let script =
+        ScriptedUpload::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
+    let script = script.on("put bytes */7", status(404)).on("start", status(412));
+    script.done_on("get metadata").uploads();
 }
 
 // What is not what it should be
 
 #[test]
 fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
-    let play = stream().failing_at(300 * KIB, "the client has gone");
-    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
-    let error = play.on("cancel", status(499)).fails();
+    let script = stream().failing_at(300 * KIB, "the client has gone");
+    let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    let error = script.on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
     assert!(error.message.contains("after 307200 bytes: the client has gone"), "{error}");
 }
@@ -244,8 +249,8 @@ fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
 #[test]
 fn a_stream_that_fails_at_its_very_end_is_not_finished() {
     for size in [0, 1, 256 * KIB, 600 * KIB] {
-        let play = Play::of(size).streamed(1024).failing_at(size, "the digest differs");
-        let error = play.on("start", opened()).on("cancel", status(499)).fails();
+        let script = ScriptedUpload::of(size).streamed(1024).failing_at(size, "the digest differs");
+        let error = script.on("start", opened()).on("cancel", status(499)).fails();
         assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
     }
 }
@@ -257,8 +262,9 @@ fn a_stream_of_another_length_than_announced_is_not_finished() {
         (614_401, "614400 bytes came of the 614401"),
         (0, "more bytes came than the 0"),
     ] {
-        let play = Play::of_kib(600).streamed(1024).announcing(announced).on("start", opened());
-        let error = play.on("cancel", status(499)).fails();
+        let script =
+            ScriptedUpload::of_kib(600).streamed(1024).announcing(announced).on("start", opened());
+        let error = script.on("cancel", status(499)).fails();
         assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
         assert!(error.message.contains(what), "{error}");
     }
@@ -266,10 +272,10 @@ fn a_stream_of_another_length_than_announced_is_not_finished() {
 
 #[test]
 fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
-    let play = begun();
-    let early = play.done_but("size", "262144");
-    let play = play.on(SECOND_PART, breaks()).on(QUERY, early).on("remove 7", status(204));
-    let error = play.on("cancel", status(404)).on("look", status(404)).fails();
+    let script = begun();
+    let early = script.done_but("size", "262144");
+    let script = script.on(SECOND_PART, breaks()).on(QUERY, early).on("delete 7", status(204));
+    let error = script.on("cancel", status(404)).on("get metadata", status(404)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
     assert!(error.message.contains("before its end"), "{error}");
 }
@@ -277,10 +283,10 @@ fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
 #[test]
 fn an_object_that_is_not_the_stream_is_deleted() {
     for (field, value) in [("size", "7"), ("crc32c", "AAAAAA==")] {
-        let play = nearly_done();
-        let wrong = play.done_but(field, value);
-        let play = play.on(LAST, wrong).on("remove 7", status(204));
-        let error = play.on("cancel", status(404)).on("look", status(404)).fails();
+        let script = nearly_done();
+        let wrong = script.done_but(field, value);
+        let script = script.on(LAST, wrong).on("delete 7", status(204));
+        let error = script.on("cancel", status(404)).on("get metadata", status(404)).fails();
         assert_eq!((error.kind, error.absent), (ErrorKind::Protocol, true));
     }
 }
@@ -289,45 +295,45 @@ fn an_object_that_is_not_the_stream_is_deleted() {
 
 #[test]
 fn a_stream_that_moves_may_take_longer_than_the_time_of_a_part() {
-    let play = stream().within(10 * SECOND).coming_at(2 * SECOND);
-    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
-    play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).uploads();
+    let script = stream().within(10 * SECOND).coming_at(2 * SECOND);
+    let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    script.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).uploads();
 }
 
 #[test]
 fn a_stream_that_trickles_is_cut() {
-    let play = stream().within(10 * SECOND).coming_at(3 * SECOND);
-    let error = play.on("start", opened()).on("cancel", status(499)).fails();
+    let script = stream().within(10 * SECOND).coming_at(3 * SECOND);
+    let error = script.on("start", opened()).on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
     assert!(error.message.contains("too slow: after 262144 bytes"), "{error}");
 }
 
 #[test]
 fn a_part_that_is_not_acknowledged_in_time_is_given_up() {
-    let play = stream().within(10 * SECOND).coming_at(SECOND).on("start", opened());
-    let play = play.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, status(503));
-    let play = play.on(QUERY, status(503)).on(QUERY, status(503)).on(QUERY, status(503));
-    let error = play.on("cancel", status(499)).fails();
+    let script = stream().within(10 * SECOND).coming_at(SECOND).on("start", opened());
+    let script = script.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, status(503));
+    let script = script.on(QUERY, status(503)).on(QUERY, status(503)).on(QUERY, status(503));
+    let error = script.on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::TimedOut, true));
     assert!(error.message.contains("the part from byte 262144 on was not finished"), "{error}");
 }
 
 #[test]
 fn an_interrupt_ends_a_stream_that_is_being_read() {
-    let play = stream().interrupted_while_it_comes().on("start", opened());
-    let error = play.on("cancel", status(499)).fails();
+    let script = stream().interrupted_while_it_comes().on("start", opened());
+    let error = script.on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Interrupted, true));
 }
 
 // A stream may outlive a token.
 #[test]
 fn a_token_may_expire_again_after_progress() {
-    let play = stream().with_tokens(&["one", "two", "three"]).on("start", status(401));
-    let play = play.on("start", opened()).on(FIRST, persisted(256 * KIB));
-    let play = play.on(SECOND_PART, status(401)).on(QUERY, persisted(256 * KIB));
-    let outcome = play.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
+    let script = stream().with_tokens(&["one", "two", "three"]).on("start", status(401));
+    let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
+    let script = script.on(SECOND_PART, status(401)).on(QUERY, persisted(256 * KIB));
+    let outcome = script.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
     assert!(outcome.result.is_ok());
-    assert_eq!(outcome.renewals, 2);
+    assert_eq!(outcome.refreshes, 2);
 }
 
 #[test]
@@ -336,16 +342,22 @@ fn a_short_stream_takes_little_room_and_a_long_one_no_more_than_its_window() {
         let content = RandomContent::new(Seed::new(1), size);
         let mut source = Bytes { content: &content, offset: 0 };
         let window = "1MiB".parse().unwrap();
-        let mut cargo = Cargo::parts(&mut source, window);
+        let mut payload = Payload::stream(&mut source, window);
         let mut offset = 0;
-        while cargo.extent().total.is_none() {
-            cargo.next_part();
-            while cargo.read().unwrap() == Filled::Partly {}
-            assert!(cargo.room() as u64 <= most * KIB, "{size}: {}", cargo.room());
-            assert!(cargo.begin() == offset && cargo.extent().end - offset <= 1 << 20);
-            offset = cargo.extent().end;
+        while payload.byte_range().total.is_none() {
+            payload.next_part();
+            while payload.read().unwrap() == Fill::More {}
+            assert!(
+                payload.buffer_capacity() as u64 <= most * KIB,
+                "{size}: {}",
+                payload.buffer_capacity()
+            );
+            assert!(
+                payload.window_start() == offset && payload.byte_range().end - offset <= 1 << 20
+            );
+            offset = payload.byte_range().end;
         }
-        assert_eq!(cargo.sum(), Some((size, content.crc32c())));
+        assert_eq!(payload.size_and_checksum(), Some((size, content.crc32c())));
     }
 }
 
@@ -356,7 +368,7 @@ struct Bytes<'a> {
 }
 
 impl crate::content::Source for Bytes<'_> {
-    fn announced(&self) -> Option<u64> {
+    fn declared_size(&self) -> Option<u64> {
         None
     }
 

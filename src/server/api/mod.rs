@@ -1,5 +1,5 @@
-//! The HTTP API's documents: the description, the page and the metrics.
+//! The HTTP API: handlers, description and page.
 
-pub(crate) mod metrics_listener;
+pub(crate) mod handlers;
 pub(crate) mod openapi;
-pub(crate) mod page;
+mod page;

@@ -1,22 +1,21 @@
-//! `GET /api/openapi.json`: what can be asked for and what is answered, for programs (OpenAPI 3.1).
+//! `GET /api/openapi.json`: the description of the API for programs (OpenAPI 3.1).
 //!
-//! `openapi.json` says of each operation what it is for, what it takes, its success, and which
-//! problems are its own. From that and from the kinds of problems, the whole is made when a server
-//! begins, as that server is set. `tests::description` holds the two to each other.
+//! `openapi.json` describes each operation: its purpose, parameters, success and own problems. From
+//! that and from the problem types, the document is made when a server starts, for its settings.
+//! `tests::openapi` keeps both in agreement.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::server::Config;
-use crate::server::problem::{self, Kind};
+use crate::server::config::Config;
+use crate::server::problem::{self, ProblemType};
 
-const OUTLINE: &str = include_str!("openapi.json");
+const TEMPLATE: &str = include_str!("openapi.json");
 
-/// What any request may get, whatever it asks for: from the door, before it is read; from the gate,
-/// because it is no clean request; or when the server itself is at fault.
-pub(crate) const EVERYWHERE: [&Kind; 12] = [
-    &problem::MALFORMED,
+/// Problems of any request: at the connection limit, of an invalid request, and of an internal error.
+pub(crate) const COMMON_PROBLEMS: [&ProblemType; 12] = [
+    &problem::MALFORMED_REQUEST,
     &problem::AMBIGUOUS_BODY,
     &problem::REQUEST_TIMEOUT,
     &problem::CHUNKED_BODY,
@@ -27,24 +26,25 @@ pub(crate) const EVERYWHERE: [&Kind; 12] = [
     &problem::INTERNAL,
     &problem::TRANSFER_CODING,
     &problem::TOO_MANY_CONNECTIONS,
-    &problem::VERSION,
+    &problem::HTTP_VERSION,
 ];
 
-/// What only an operation answers that has no use for a body.
-pub(crate) const OF_NO_BODY: [&Kind; 2] = [&problem::CHUNKED_BODY, &problem::BODY_TOO_LARGE];
+/// Problems of operations that take no body.
+pub(crate) const BODYLESS_PROBLEMS: [&ProblemType; 2] =
+    [&problem::CHUNKED_BODY, &problem::BODY_TOO_LARGE];
 
-/// What only a server that asks for tokens answers.
-const OF_TOKENS: [&Kind; 3] =
+/// Problems of servers that require tokens.
+const AUTH_PROBLEMS: [&ProblemType; 3] =
     [&problem::BAD_AUTHORIZATION, &problem::UNAUTHORIZED, &problem::FORBIDDEN];
 
-/// The description of a server with these settings.
-pub(crate) fn of(config: &Config) -> Vec<u8> {
+/// Returns the document of a server with these settings.
+pub(crate) fn document(config: &Config) -> Vec<u8> {
     serde_json::to_vec(&describe(config)).unwrap_or_default()
 }
 
 pub(crate) fn describe(config: &Config) -> Value {
-    // It is a part of the program, and tests read it.
-    let mut api: Value = serde_json::from_str(OUTLINE).unwrap_or_default();
+    // The template is part of the program, and tests parse it.
+    let mut api: Value = serde_json::from_str(TEMPLATE).unwrap_or_default();
     api["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     let components = &mut api["components"];
     components["schemas"]["ProblemType"]["oneOf"] = problem::ALL.iter().map(named).collect();
@@ -58,12 +58,12 @@ pub(crate) fn describe(config: &Config) -> Value {
     api
 }
 
-fn named(kind: &Kind) -> Value {
-    json!({"const": kind.uri(), "title": kind.title(), "description": kind.status().to_string()})
+fn named(kind: &ProblemType) -> Value {
+    json!({"const": kind.uri(), "title": kind.title, "description": kind.status.to_string()})
 }
 
-/// Adds to a path what all have in common, to its operations the problems that they may answer,
-/// and HEAD where there is GET.
+/// Adds the common parameters to a path, their problems to its operations, and HEAD where there is
+/// GET.
 fn complete(path: &mut Map<String, Value>, config: &Config) {
     path.values_mut()
         .filter_map(Value::as_object_mut)
@@ -73,35 +73,38 @@ fn complete(path: &mut Map<String, Value>, config: &Config) {
         path.insert("head".to_owned(), head);
     }
     let header = |name| json!({"$ref": format!("#/components/parameters/{name}")});
-    let everywhere = json!([header("X-Request-Id"), header("User-Agent")]);
-    path.insert("parameters".to_owned(), everywhere);
+    let common = json!([header("X-Request-Id"), header("User-Agent")]);
+    path.insert("parameters".to_owned(), common);
 }
 
 fn add_problems(operation: &mut Map<String, Value>, config: &Config) {
     let own = operation.remove("problems").unwrap_or_default();
-    let is_own = |kind: &Kind| own.as_array().is_some_and(|own| own.contains(&kind.slug().into()));
-    let has = |list: &[&Kind], kind: &Kind| list.iter().any(|listed| listed.slug() == kind.slug());
+    let is_own =
+        |kind: &ProblemType| own.as_array().is_some_and(|own| own.contains(&kind.slug.into()));
+    let has = |list: &[&ProblemType], kind: &ProblemType| {
+        list.iter().any(|listed| listed.slug == kind.slug)
+    };
     let takes_body = operation.contains_key("requestBody");
-    let open = config.access.is_open();
+    let open = config.auth.is_open();
     if open {
         operation.remove("security");
     }
-    let mut by_status = BTreeMap::<u16, Vec<&Kind>>::new();
+    let mut by_status = BTreeMap::<u16, Vec<&ProblemType>>::new();
     problem::ALL
         .iter()
-        .filter(|kind| is_own(kind) || has(&EVERYWHERE, kind))
-        .filter(|kind| !(open && has(&OF_TOKENS, kind)))
-        .filter(|kind| !(takes_body && has(&OF_NO_BODY, kind)))
-        .for_each(|kind| by_status.entry(kind.status()).or_default().push(kind));
+        .filter(|kind| is_own(kind) || has(&COMMON_PROBLEMS, kind))
+        .filter(|kind| !(open && has(&AUTH_PROBLEMS, kind)))
+        .filter(|kind| !(takes_body && has(&BODYLESS_PROBLEMS, kind)))
+        .for_each(|kind| by_status.entry(kind.status).or_default().push(kind));
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     for (status, kinds) in by_status {
         responses[status.to_string()] = response(status, &kinds);
     }
 }
 
-/// The answer with this status, which is one of these problems.
-fn response(status: u16, kinds: &[&Kind]) -> Value {
-    let titles: Vec<_> = kinds.iter().map(|kind| kind.title()).collect();
+/// Returns the response with this status, which is one of these problems.
+fn response(status: u16, kinds: &[&ProblemType]) -> Value {
+    let titles: Vec<_> = kinds.iter().map(|kind| kind.title).collect();
     let types: Vec<_> = kinds.iter().map(|kind| kind.uri()).collect();
     let mut headers = vec!["X-Request-Id"];
     match status {
@@ -122,11 +125,11 @@ fn response(status: u16, kinds: &[&Kind]) -> Value {
     })
 }
 
-/// The same operation by HEAD.
+/// Returns the same operation for HEAD.
 fn without_content(mut operation: Value) -> Value {
     operation["operationId"] = format!("{}Head", text(&operation["operationId"])).into();
     operation["summary"] =
-        format!("{}, without the answer's body", text(&operation["summary"])).into();
+        format!("{}, without the response's body", text(&operation["summary"])).into();
     if let Some(responses) = operation["responses"].as_object_mut() {
         for response in responses.values_mut().filter_map(Value::as_object_mut) {
             response.remove("content");

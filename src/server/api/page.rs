@@ -1,8 +1,8 @@
-//! The page for people, at `/`: one document, with all that it needs in it, which then asks the API
-//! what anybody may ask it. It holds nothing that is secret, so it needs no token.
+//! The page at `/`: one self-contained document that uses the public API. It contains no secret, so
+//! it needs no token.
 //!
-//! Its style and its script are in it word for word, and the policy that goes with it allows those
-//! alone, by their SHA-256: no script from elsewhere, nor one that somebody smuggles in, is run.
+//! Style and script are inline, and the Content-Security-Policy allows exactly these, by their
+//! SHA-256: an injected script or one from another origin does not run.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -38,14 +38,14 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| Page {
     .join("; "),
 });
 
-/// How a policy names what stands in a page (Content Security Policy Level 3, 2.3.1).
+/// Returns the hash source of an inline element (Content Security Policy Level 3, section 2.3.1).
 fn source(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-/// The page, with what a browser is to hold it to.
-pub(crate) fn answer() -> Answer {
-    Answer::new(200, "text/html; charset=utf-8", PAGE.html.as_bytes().to_vec())
+/// Returns the page with its security headers.
+pub(crate) fn response() -> Response {
+    Response::new(200, "text/html; charset=utf-8", PAGE.html.as_bytes().to_vec())
         .with_header("Content-Security-Policy", &PAGE.policy)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("Referrer-Policy", "no-referrer")
@@ -56,14 +56,14 @@ pub(crate) fn answer() -> Answer {
 mod tests {
     use super::*;
 
-    /// What stands between these, which are there once.
+    /// Returns the text between two markers that occur once.
     fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
         let [_, rest] = text.split(begin).collect::<Vec<_>>()[..] else { panic!("one {begin}") };
         rest.split_once(end).unwrap().0
     }
 
     #[test]
-    fn the_policy_allows_the_style_and_the_script_that_are_in_the_page_and_no_other() {
+    fn policy_allows_only_the_inline_style_and_script() {
         let style = source(between(&PAGE.html, "<style>", "</style>"));
         let script = source(between(&PAGE.html, "<script type=\"module\">", "</script>"));
         assert!(PAGE.policy.contains(&format!("style-src '{style}';")));

@@ -1,7 +1,7 @@
-//! Who may upload, and who may look: bearer tokens (RFC 6750), of which only SHA-256 fingerprints are known here.
+//! Authentication with bearer tokens (RFC 6750), of which only SHA-256 fingerprints are known here.
 //!
-//! What a client presents is hashed, looked up and forgotten: it gets into no log line, no answer
-//! and no error. Without a file of tokens everybody may upload.
+//! The token that a client presents is hashed, looked up and dropped: it does not get into any log
+//! line, response or error. Without a token file, anyone may upload.
 
 mod token;
 mod token_file;
@@ -13,52 +13,51 @@ use std::sync::Arc;
 pub use token::{Fingerprint, Token};
 use token_file::TokenFile;
 pub use token_file::TokenFileError;
-pub(crate) use token_list::Tokens;
-pub use token_list::{Caller, CallerError, LineError, TokensError};
-use token_list::{Entry, Grant};
+pub(crate) use token_list::TokenList;
+use token_list::{Entry, Scope};
+pub use token_list::{LineError, Principal, PrincipalError, TokenListError};
 
 use crate::server::problem::{self, Problem};
 
-/// The challenge of every refusal (RFC 6750, section 3).
+/// Challenge of every refusal (RFC 6750, section 3).
 const CHALLENGE: &str = "Bearer realm=\"gcs-uploader\"";
 
-/// The longest token that is looked at, in bytes. Those that `gcs-uploader token new` makes have 48.
-const LONGEST: usize = 512;
+/// Bytes of a token that is looked up. Tokens of `gcs-uploader token new` have 48.
+const MAX_TOKEN: usize = 512;
 
-/// Who may upload.
+/// Authentication of clients.
 #[derive(Clone, Debug, Default)]
-pub struct Access(Option<Arc<TokenFile>>);
+pub struct Authenticator(Option<Arc<TokenFile>>);
 
-impl Access {
-    /// Everybody may.
+impl Authenticator {
+    /// Lets anyone upload.
     pub fn open() -> Self {
         Self(None)
     }
 
-    /// Those whose tokens the file at `path` names, as it is at the time of each upload.
+    /// Requires a token from the file at `path`, which is reloaded when it changes.
     ///
     /// # Errors
-    /// When the file cannot be read, or makes no sense.
+    /// When the file cannot be read, or is invalid.
     pub fn by_file(path: &Path) -> Result<Self, TokenFileError> {
         Ok(Self(Some(Arc::new(TokenFile::open(path)?))))
     }
 
-    /// Whether everybody may.
+    /// Returns whether anyone may upload.
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Who uploads, by the values of all `Authorization` headers of the request; `None` where
-    /// everybody may.
-    pub(crate) fn uploader(&self, authorization: &[&str]) -> Result<Option<Caller>, Problem> {
+    /// Authenticates an upload by the values of all `Authorization` headers. Returns the principal;
+    /// `None` where tokens are not required.
+    pub(crate) fn uploader(&self, authorization: &[&str]) -> Result<Option<Principal>, Problem> {
         match &self.0 {
             None => Ok(None),
             Some(file) => uploader_among(&file.tokens(), authorization).map(Some),
         }
     }
 
-    /// `Ok` for whoever may look at the uploads: who may upload, and those whose tokens are for
-    /// that alone.
+    /// Authenticates a client that lists uploads: any token with the scope `upload` or `view`.
     pub(crate) fn viewer(&self, authorization: &[&str]) -> Result<(), Problem> {
         match &self.0 {
             None => Ok(()),
@@ -67,28 +66,31 @@ impl Access {
     }
 }
 
-fn uploader_among(tokens: &Tokens, authorization: &[&str]) -> Result<Caller, Problem> {
+fn uploader_among(tokens: &TokenList, authorization: &[&str]) -> Result<Principal, Problem> {
     match presented_among(tokens, authorization)? {
-        Entry { caller, grant: Grant::Upload, .. } => Ok(caller.clone()),
-        Entry { caller, grant: Grant::View | Grant::Nothing, .. } => {
-            Err(not_for_this(caller, "upload"))
+        Entry { principal, scope: Scope::Upload, .. } => Ok(principal.clone()),
+        Entry { principal, scope: Scope::View | Scope::Nothing, .. } => {
+            Err(not_for_this(principal, "upload"))
         }
     }
 }
 
-fn viewer_among(tokens: &Tokens, authorization: &[&str]) -> Result<(), Problem> {
+fn viewer_among(tokens: &TokenList, authorization: &[&str]) -> Result<(), Problem> {
     match presented_among(tokens, authorization)? {
-        Entry { grant: Grant::Upload | Grant::View, .. } => Ok(()),
-        Entry { caller, grant: Grant::Nothing, .. } => Err(not_for_this(caller, "view")),
+        Entry { scope: Scope::Upload | Scope::View, .. } => Ok(()),
+        Entry { principal, scope: Scope::Nothing, .. } => Err(not_for_this(principal, "view")),
     }
 }
 
-fn presented_among<'a>(tokens: &'a Tokens, authorization: &[&str]) -> Result<&'a Entry, Problem> {
+fn presented_among<'a>(
+    tokens: &'a TokenList,
+    authorization: &[&str],
+) -> Result<&'a Entry, Problem> {
     let presented = bearer(authorization)?;
     tokens.find(Fingerprint::of(presented)).ok_or_else(unknown)
 }
 
-/// The token that the headers present.
+/// Returns the token in the headers.
 pub(crate) fn bearer<'a>(authorization: &[&'a str]) -> Result<&'a str, Problem> {
     let credentials = match authorization {
         [] => return Err(missing()),
@@ -97,34 +99,33 @@ pub(crate) fn bearer<'a>(authorization: &[&'a str]) -> Result<&'a str, Problem> 
     };
     let (scheme, token) = credentials.split_once(' ').unwrap_or((credentials, ""));
     let token = token.trim_start_matches(' ');
-    match scheme.eq_ignore_ascii_case("Bearer") {
-        false => Err(missing()),
-        true if token.is_empty() || token.len() > LONGEST => Err(unknown()),
-        true => Ok(token),
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(missing());
     }
+    if token.is_empty() || token.len() > MAX_TOKEN { Err(unknown()) } else { Ok(token) }
 }
 
 fn missing() -> Problem {
-    let detail = "This needs a token: send Authorization: Bearer and the token.";
+    let detail = "Authentication required: send \"Authorization: Bearer TOKEN\".";
     Problem::new(&problem::UNAUTHORIZED, detail).with_header("WWW-Authenticate", CHALLENGE)
 }
 
 fn unknown() -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
-    let detail = "The token that was sent is not known here: it is wrong, or was withdrawn.";
+    let detail = "Unknown token: it is mistyped or has been revoked.";
     Problem::new(&problem::UNAUTHORIZED, detail).with_header("WWW-Authenticate", challenge)
 }
 
 fn repeated() -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"invalid_request\"");
-    let detail = "Authorization is there more than once: send one.";
+    let detail = "Authorization was sent more than once: send exactly one.";
     Problem::new(&problem::BAD_AUTHORIZATION, detail).with_header("WWW-Authenticate", challenge)
 }
 
-/// `scope` is the word in the file of tokens that would do.
-fn not_for_this(caller: &Caller, scope: &str) -> Problem {
+/// `scope` is the scope that is required.
+fn not_for_this(principal: &Principal, scope: &str) -> Problem {
     let challenge = format!("{CHALLENGE}, error=\"insufficient_scope\", scope=\"{scope}\"");
-    let detail = format!("The token of {caller} is known, but may not {scope}.");
+    let detail = format!("The token of {principal} does not have the scope {scope}.");
     Problem::new(&problem::FORBIDDEN, detail).with_header("WWW-Authenticate", challenge)
 }
 
@@ -132,7 +133,7 @@ fn not_for_this(caller: &Caller, scope: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn tokens() -> Tokens {
+    fn tokens() -> TokenList {
         let line = |token, rest| format!("{} {rest}\n", Fingerprint::of(token));
         let file = [
             line("one", "ci"),
@@ -140,7 +141,7 @@ mod tests {
             line("three", "old nothing"),
             line("four", "wall view"),
         ];
-        Tokens::parse(file.concat().as_bytes()).unwrap()
+        TokenList::parse(file.concat().as_bytes()).unwrap()
     }
 
     fn refusal(authorization: &[&str]) -> (u16, String) {
@@ -153,25 +154,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_stands_for_its_name() {
+    fn token_authenticates_its_principal() {
         for header in ["Bearer one", "bearer two", "BEARER  one", " Bearer one "] {
             assert_eq!(uploader_among(&tokens(), &[header]).unwrap().as_str(), "ci", "{header}");
         }
     }
 
     #[test]
-    fn who_may_upload_may_look_and_so_may_who_may_do_that_alone() {
-        let may_look =
+    fn scope_upload_includes_view() {
+        let can_view =
             |header| viewer_among(&tokens(), &[header]).map_err(|problem| problem.status());
-        assert_eq!(["Bearer one", "Bearer four"].map(may_look), [Ok(()); 2]);
-        assert_eq!(["Bearer three", "Bearer five"].map(may_look), [Err(403), Err(401)]);
+        assert_eq!(["Bearer one", "Bearer four"].map(can_view), [Ok(()); 2]);
+        assert_eq!(["Bearer three", "Bearer five"].map(can_view), [Err(403), Err(401)]);
         let (status, text) = refusal(&["Bearer four"]);
         assert_eq!(status, 403);
         assert!(text.contains("scope=\\\"upload\\\"") && text.contains("of wall"), "{text}");
     }
 
     #[test]
-    fn without_a_token_one_is_asked_for() {
+    fn missing_token_is_challenged() {
         for headers in [&[][..], &["Basic b25lOg=="], &["one"], &[""]] {
             let (status, text) = refusal(headers);
             assert_eq!(status, 401);
@@ -180,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_not_in_the_file_is_refused() {
-        let long = format!("Bearer {}", "x".repeat(LONGEST + 1));
+    fn unknown_token_is_refused() {
+        let long = format!("Bearer {}", "x".repeat(MAX_TOKEN + 1));
         for header in ["Bearer s3cret", "Bearer one two", "Bearer", "Bearer ", "Bearer ONE", &long]
         {
             let (status, text) = refusal(&[header]);
@@ -191,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_may_do_nothing_is_told_so() {
+    fn token_without_a_scope_is_refused() {
         let (status, text) = refusal(&["Bearer three"]);
         assert_eq!(status, 403);
         assert!(text.contains("insufficient_scope") && text.contains("of old"), "{text}");
     }
 
     #[test]
-    fn two_credentials_are_one_too_many() {
+    fn repeated_authorization_is_refused() {
         let (status, text) = refusal(&["Bearer one", "Bearer one"]);
         assert_eq!(status, 400);
         assert!(text.contains("invalid_request"), "{text}");

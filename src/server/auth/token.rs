@@ -1,29 +1,29 @@
-//! A token, and the fingerprint by which it is known.
+//! Tokens and their fingerprints.
 
 use std::fmt;
 
-use crate::redact::MARK;
+use crate::redact::PREFIX;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// A secret that lets its bearer upload. It is shown by [`Token::reveal`] alone.
+/// Secret that authorizes its bearer. Only [`Token::reveal`] shows it.
 pub struct Token(String);
 
 impl Token {
-    /// A token that nobody can guess: 256 random bits.
-    pub fn draw() -> Self {
+    /// Creates a token of 256 random bits.
+    pub fn random() -> Self {
         let bits: [u8; 32] = rand::random();
-        Self(format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bits)))
+        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
-    /// The token itself, for the one who is to have it.
+    /// Returns the token itself.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What a server may know of it.
+    /// Returns the fingerprint, which a server may know.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.0)
     }
@@ -35,17 +35,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a token. A token is long and random, so that this does not tell it.
+/// SHA-256 of a token. A token is long and random, so the fingerprint does not reveal it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of this token.
+    /// Computes the fingerprint of a token.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token).into())
     }
 
-    /// Reads what [`Display`](fmt::Display) writes; `None` for anything else.
+    /// Parses the form of [`Display`](fmt::Display); `None` for anything else.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("sha256:")?.as_bytes();
         let mut bytes = [0; 32];
@@ -59,8 +59,8 @@ impl Fingerprint {
         Some(Self(bytes))
     }
 
-    /// Compares in a time that does not depend on where they differ.
-    pub(crate) fn same_as(&self, other: &Self) -> Choice {
+    /// Compares in constant time.
+    pub(crate) fn ct_eq(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
 }
@@ -83,21 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_marked_and_long_and_new() {
-        let (one, other) = (Token::draw(), Token::draw());
+    fn token_has_the_prefix_and_256_random_bits() {
+        let (one, other) = (Token::random(), Token::random());
         let bits = one.reveal().strip_prefix("gcsu_").unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(bits).unwrap().len(), 32);
         assert_ne!(one.reveal(), other.reveal());
     }
 
     #[test]
-    fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", Token::draw()), "Token(…)");
+    fn token_is_not_shown_by_debug() {
+        assert_eq!(format!("{:?}", Token::random()), "Token(…)");
     }
 
     // FIPS 180-2, appendix B.1.
     #[test]
-    fn a_fingerprint_is_the_sha_256() {
+    fn fingerprint_is_the_sha_256() {
         assert_eq!(
             Fingerprint::of("abc").to_string(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
@@ -105,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_read_as_it_is_written() {
-        let fingerprint = Token::draw().fingerprint();
+    fn fingerprint_round_trips() {
+        let fingerprint = Token::random().fingerprint();
         let text = fingerprint.to_string();
         assert_eq!(Fingerprint::parse(&text), Some(fingerprint));
         let upper = text.to_uppercase().replace("SHA256", "sha256");

@@ -1,69 +1,70 @@
-//! The file that the tokens are in, as Kubernetes mounts a Secret: replaced at any time, by
-//! another file behind a symbolic link.
+//! Token file, as Kubernetes mounts a Secret: it may be replaced at any time, by another file behind a
+//! symbolic link.
 //!
-//! It is looked at when somebody uploads, at most once a second, by the thread that asks. Its
-//! content counts from then on; a content that makes no sense does not count, and the last that
-//! did stays.
+//! The file is checked when a client authenticates, at most once a second, and reloaded when it has
+//! changed. Invalid content is reported and not used; the last valid list stays active.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
-use super::token_list::{Tokens, TokensError};
+use crate::sync::LockExt;
 
-/// The largest file that is read, in bytes: as large as a Secret can be.
-const LARGEST: u64 = 1 << 20;
+use super::token_list::{TokenList, TokenListError};
 
-/// How often it is looked at, at most.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of the file: the maximum size of a Secret.
+const MAX_FILE: u64 = 1 << 20;
 
-/// A file that was changed this short a time ago may be changed again without its time of change
-/// being another: that time ticks in steps.
+/// Minimum interval between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Age of a change below which the file may change again with the same time of change, because that
+/// time has a coarse resolution.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
-/// Why there are no tokens from a file.
+/// Error of a token file.
 #[derive(Debug, Error)]
 #[error("{}: {reason}", path.display())]
 pub struct TokenFileError {
     path: PathBuf,
-    reason: Reason,
+    reason: FileError,
 }
 
 #[derive(Debug, Error)]
-enum Reason {
+enum FileError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("is no file")]
-    NoFile,
-    #[error("is larger than {LARGEST} bytes")]
+    #[error("is not a regular file")]
+    NotAFile,
+    #[error("is larger than {MAX_FILE} bytes")]
     TooLarge,
     #[error(transparent)]
-    Senseless(#[from] TokensError),
+    Invalid(#[from] TokenListError),
 }
 
-/// The tokens, as the file has them.
+/// Token file and its current content.
 #[derive(Debug)]
 pub(crate) struct TokenFile {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<FileState>,
 }
 
 #[derive(Debug)]
-struct State {
-    tokens: Arc<Tokens>,
-    /// Which file, in which state, was read; `None` if it may have changed unnoticed.
+struct FileState {
+    tokens: Arc<TokenList>,
+    /// File and state that was read; `None` if it may have changed unnoticed.
     stamp: Option<Stamp>,
-    looked: Instant,
-    /// What was last said to be wrong with it, so that it is said once.
-    complaint: Option<String>,
+    checked: Instant,
+    /// Error that was logged last, so that it is logged once.
+    logged_error: Option<String>,
 }
 
-/// What changes with a file's content, whoever writes it and however.
+/// Properties of a file that change with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -96,78 +97,74 @@ impl TokenFile {
         let failed = |reason| TokenFileError { path: path.to_owned(), reason };
         let (stamp, tokens) = read(path).map_err(failed)?;
         if tokens.len() == 0 {
-            log::warn!("{}: there is no token in it, so nobody may upload", path.display());
+            log::warn!("{}: the token file is empty, so nobody can upload", path.display());
         }
-        let state = State {
+        let state = FileState {
             tokens: Arc::new(tokens),
             stamp: Some(stamp).filter(Stamp::is_settled),
-            looked: Instant::now(),
-            complaint: None,
+            checked: Instant::now(),
+            logged_error: None,
         };
         Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
 
-    /// The tokens that count now.
-    pub(crate) fn tokens(&self) -> Arc<Tokens> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK_EVERY {
-            state.looked = Instant::now();
-            self.look(&mut state);
+    /// Returns the current tokens, after a check of the file if one is due.
+    pub(crate) fn tokens(&self) -> Arc<TokenList> {
+        let mut state = self.state.lock_ignoring_poison();
+        if state.checked.elapsed() >= CHECK_INTERVAL {
+            state.checked = Instant::now();
+            self.check(&mut state);
         }
         Arc::clone(&state.tokens)
     }
 
-    fn look(&self, state: &mut State) {
+    fn check(&self, state: &mut FileState) {
         match self.changed(state.stamp.as_ref()) {
             Ok(None) => {}
             Ok(Some((stamp, tokens))) => {
-                if *state.tokens != tokens || state.complaint.is_some() {
-                    log::info!(
-                        "{}: {} tokens count from now on",
-                        self.path.display(),
-                        tokens.len()
-                    );
+                if *state.tokens != tokens || state.logged_error.is_some() {
+                    log::info!("{}: reloaded, {} tokens active", self.path.display(), tokens.len());
                 }
                 state.tokens = Arc::new(tokens);
                 state.stamp = Some(stamp).filter(Stamp::is_settled);
-                state.complaint = None;
+                state.logged_error = None;
             }
             Err(reason) => {
-                let complaint = reason.to_string();
-                if state.complaint.as_ref() != Some(&complaint) {
+                let logged_error = reason.to_string();
+                if state.logged_error.as_ref() != Some(&logged_error) {
                     log::error!(
-                        "{}: {complaint}; the {} tokens that it had before still count",
+                        "{}: {logged_error}; keeping the {} tokens of before",
                         self.path.display(),
                         state.tokens.len()
                     );
                 }
                 state.stamp = None;
-                state.complaint = Some(complaint);
+                state.logged_error = Some(logged_error);
             }
         }
     }
 
-    /// What the file has, unless it is in the state that was read before.
-    fn changed(&self, known: Option<&Stamp>) -> Result<Option<(Stamp, Tokens)>, Reason> {
+    /// Reads the file, unless it is in the state that was read before.
+    fn changed(&self, known: Option<&Stamp>) -> Result<Option<(Stamp, TokenList)>, FileError> {
         let stamp = Stamp::of(&self.path.metadata()?);
         if known == Some(&stamp) { Ok(None) } else { read(&self.path).map(Some) }
     }
 }
 
-fn read(path: &Path) -> Result<(Stamp, Tokens), Reason> {
-    // Opening something else than a file can wait for ever.
+fn read(path: &Path) -> Result<(Stamp, TokenList), FileError> {
+    // Opening anything but a regular file can block forever.
     if !path.metadata()?.is_file() {
-        return Err(Reason::NoFile);
+        return Err(FileError::NotAFile);
     }
     let file = File::open(path)?;
-    // Before its content: a change in between shows as another stamp.
+    // Before the content: a change in between results in another stamp.
     let stamp = Stamp::of(&file.metadata()?);
     let mut content = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LARGEST {
-        return Err(Reason::TooLarge);
+    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(FileError::TooLarge);
     }
-    Ok((stamp, Tokens::parse(&content)?))
+    Ok((stamp, TokenList::parse(&content)?))
 }
 
 #[cfg(test)]
@@ -191,16 +188,16 @@ mod tests {
         (dir, path)
     }
 
-    /// Looks now, and says whose tokens count.
+    /// Checks the file now. Returns whether exactly these tokens are active.
     fn counts(file: &TokenFile, names: &[&str]) -> bool {
         let mut state = file.state.lock().unwrap();
-        file.look(&mut state);
+        file.check(&mut state);
         state.tokens.len() == names.len()
             && names.iter().all(|name| state.tokens.find(Fingerprint::of(name)).is_some())
     }
 
     fn complains(file: &TokenFile) -> Option<String> {
-        file.state.lock().unwrap().complaint.clone()
+        file.state.lock().unwrap().logged_error.clone()
     }
 
     #[test]
@@ -252,10 +249,10 @@ mod tests {
         assert!(TokenFile::open(&path).is_ok());
         fs::write(&path, vec![b'\n'; (1 << 20) + 1]).unwrap();
         let reason = |path: &Path| TokenFile::open(path).unwrap_err().reason;
-        assert!(matches!(reason(&path), Reason::TooLarge));
-        assert!(matches!(reason(dir.path()), Reason::NoFile));
-        assert!(matches!(reason(&dir.path().join("none")), Reason::Unreadable(_)));
-        assert!(matches!(reason(Path::new("/dev/zero")), Reason::NoFile));
+        assert!(matches!(reason(&path), FileError::TooLarge));
+        assert!(matches!(reason(dir.path()), FileError::NotAFile));
+        assert!(matches!(reason(&dir.path().join("none")), FileError::Unreadable(_)));
+        assert!(matches!(reason(Path::new("/dev/zero")), FileError::NotAFile));
     }
 
     #[test]

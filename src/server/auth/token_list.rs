@@ -1,4 +1,4 @@
-//! The list of tokens: a fingerprint, a name, and what the token is for, on a line each.
+//! Token list: a fingerprint, the name of a principal and a scope on each line.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -9,91 +9,96 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::token::Fingerprint;
-use crate::redact::has_token;
+use crate::redact::contains_token;
 
-/// The longest name of a token, in characters.
-const LONGEST_NAME: usize = 64;
+/// Characters of a principal's name.
+const MAX_NAME: usize = 64;
 
-/// Whose token it is: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, of which the first is a letter or
+/// Owner of a token, with a name of 1 to 64 characters of `A-Z a-z 0-9 . _ -`, of which the first is a letter or
 /// a digit. Safe in a log line and a metadata value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(Arc<str>);
+pub struct Principal(Arc<str>);
 
-/// Why a text is no [`Caller`].
+/// Error of a text that is not a valid [`Principal`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "a token's name has 1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores, and begins with \
+    "a token's name has 1 to {MAX_NAME} letters, digits, dots, dashes and underscores, and begins with \
      a letter or a digit"
 )]
-pub struct CallerError;
+pub struct PrincipalError;
 
-impl Caller {
-    /// The name as text.
+impl Principal {
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl FromStr for Caller {
-    type Err = CallerError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let right = (1..=LONGEST_NAME).contains(&text.len())
-            && text.bytes().all(legal)
-            && text.as_bytes()[0].is_ascii_alphanumeric()
-            && !has_token(text.as_bytes());
-        if right { Ok(Self(text.into())) } else { Err(CallerError) }
+    /// Returns the name for the log; `-`, which no principal has, where tokens are not required.
+    pub(crate) fn log_name(principal: Option<&Self>) -> &str {
+        principal.map_or("-", Self::as_str)
     }
 }
 
-impl fmt::Display for Caller {
+impl FromStr for Principal {
+    type Err = PrincipalError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let right = (1..=MAX_NAME).contains(&text.len())
+            && text.bytes().all(legal)
+            && text.as_bytes()[0].is_ascii_alphanumeric()
+            && !contains_token(text.as_bytes());
+        if right { Ok(Self(text.into())) } else { Err(PrincipalError) }
+    }
+}
+
+impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// What a token is for.
+/// Scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grant {
-    /// Of uploads, and of looking at them.
+pub(crate) enum Scope {
+    /// Uploads, and the list of uploads.
     Upload,
-    /// Of looking at uploads alone.
+    /// The list of uploads only.
     View,
-    /// It is known, so that its use shows in the log, and good for nothing: on its way out.
+    /// Nothing. The token is known, so that its use shows in the log before it is removed.
     Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     fingerprint: Fingerprint,
-    pub(crate) caller: Caller,
-    pub(crate) grant: Grant,
+    pub(crate) principal: Principal,
+    pub(crate) scope: Scope,
 }
 
-/// All tokens that are known. Several may have the same name, as while one replaces another.
+/// Known tokens. Several may have the same name, for instance during a rotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens(Vec<Entry>);
+pub(crate) struct TokenList(Vec<Entry>);
 
-/// Why a file is no list of tokens. Quotes nothing of it: there may be a token in it.
+/// Error of an invalid list. Does not quote the file, which may contain a token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {error}")]
-pub struct TokensError {
+pub struct TokenListError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Error in the line.
     pub error: LineError,
 }
 
-/// What is wrong with a line.
+/// Error in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum LineError {
-    #[error("is no UTF-8 text")]
+    #[error("is not valid UTF-8")]
     NotText,
     #[error(
-        "holds a token itself: write its SHA-256 instead, make a new one with gcs-uploader token new, \
-         and take this one to be known to others"
+        "contains a token itself: write its SHA-256 instead, create a new token with gcs-uploader token \
+         new, and consider this one compromised"
     )]
     TokenItself,
     #[error("does not begin with sha256: and 64 hexadecimal digits")]
@@ -101,23 +106,23 @@ pub enum LineError {
     #[error("has no name: write sha256:HEX NAME")]
     NoName,
     #[error("{0}")]
-    BadName(#[from] CallerError),
-    #[error("has something else than upload, view or nothing after the name")]
-    BadGrant,
-    #[error("has more than a SHA-256, a name and upload, view or nothing")]
+    InvalidName(#[from] PrincipalError),
+    #[error("has an invalid scope after the name: use upload, view or nothing")]
+    InvalidScope,
+    #[error("has more than a SHA-256, a name and a scope")]
     TooMuch,
     #[error("repeats the SHA-256 of line {0}")]
     Repeats(usize),
 }
 
-impl Tokens {
+impl TokenList {
     /// Reads a list: on each line `sha256:HEX NAME`, and `view` or `nothing` where it is not
-    /// `upload`. Empty lines and those that begin with `#` say nothing.
-    pub(crate) fn parse(file: &[u8]) -> Result<Self, TokensError> {
+    /// `upload`. Empty lines and lines that begin with `#` are ignored.
+    pub(crate) fn parse(file: &[u8]) -> Result<Self, TokenListError> {
         let mut entries = Vec::new();
         let mut lines = HashMap::new();
         for (line, text) in (1..).zip(file.split(|&b| b == b'\n')) {
-            let failed = |error| TokensError { line, error };
+            let failed = |error| TokenListError { line, error };
             let Some(entry) = entry(text).map_err(failed)? else { continue };
             match lines.entry(entry.fingerprint) {
                 Slot::Occupied(first) => return Err(failed(LineError::Repeats(*first.get()))),
@@ -138,7 +143,7 @@ impl Tokens {
     pub(crate) fn find(&self, fingerprint: Fingerprint) -> Option<&Entry> {
         let mut found = None;
         for entry in &self.0 {
-            if bool::from(entry.fingerprint.same_as(&fingerprint)) {
+            if bool::from(entry.fingerprint.ct_eq(&fingerprint)) {
                 found = Some(entry);
             }
         }
@@ -151,21 +156,21 @@ fn entry(line: &[u8]) -> Result<Option<Entry>, LineError> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    if has_token(line.as_bytes()) {
+    if contains_token(line.as_bytes()) {
         return Err(LineError::TokenItself);
     }
     let mut words = line.split_ascii_whitespace();
     let fingerprint = words.next().and_then(Fingerprint::parse);
     let fingerprint = fingerprint.ok_or(LineError::NoFingerprint)?;
-    let caller = words.next().ok_or(LineError::NoName)?.parse()?;
-    let grant = match words.next() {
-        None | Some("upload") => Grant::Upload,
-        Some("view") => Grant::View,
-        Some("nothing") => Grant::Nothing,
-        Some(_) => return Err(LineError::BadGrant),
+    let principal = words.next().ok_or(LineError::NoName)?.parse()?;
+    let scope = match words.next() {
+        None | Some("upload") => Scope::Upload,
+        Some("view") => Scope::View,
+        Some("nothing") => Scope::Nothing,
+        Some(_) => return Err(LineError::InvalidScope),
     };
     match words.next() {
-        None => Ok(Some(Entry { fingerprint, caller, grant })),
+        None => Ok(Some(Entry { fingerprint, principal, scope })),
         Some(_) => Err(LineError::TooMuch),
     }
 }
@@ -179,7 +184,7 @@ mod tests {
     }
 
     fn error(file: &[u8]) -> (usize, LineError) {
-        let error = Tokens::parse(file).unwrap_err();
+        let error = TokenList::parse(file).unwrap_err();
         (error.line, error.error)
     }
 
@@ -192,26 +197,26 @@ mod tests {
             line("c", "old nothing"),
             line("d", "wall view")
         );
-        let tokens = Tokens::parse(file.as_bytes()).unwrap();
+        let tokens = TokenList::parse(file.as_bytes()).unwrap();
         let found =
-            |token| tokens.find(Fingerprint::of(token)).map(|e| (e.caller.as_str(), e.grant));
-        assert_eq!(found("a"), Some(("ci", Grant::Upload)));
-        assert_eq!(found("b"), Some(("batch", Grant::Upload)));
-        assert_eq!(found("c"), Some(("old", Grant::Nothing)));
-        assert_eq!(found("d"), Some(("wall", Grant::View)));
+            |token| tokens.find(Fingerprint::of(token)).map(|e| (e.principal.as_str(), e.scope));
+        assert_eq!(found("a"), Some(("ci", Scope::Upload)));
+        assert_eq!(found("b"), Some(("batch", Scope::Upload)));
+        assert_eq!(found("c"), Some(("old", Scope::Nothing)));
+        assert_eq!(found("d"), Some(("wall", Scope::View)));
         assert_eq!(found("e"), None);
     }
 
     #[test]
     fn a_name_may_have_several_tokens() {
         let file = format!("{}\n{}", line("old", "ci"), line("new", "ci"));
-        assert_eq!(Tokens::parse(file.as_bytes()).unwrap().len(), 2);
+        assert_eq!(TokenList::parse(file.as_bytes()).unwrap().len(), 2);
     }
 
     #[test]
     fn an_empty_list_lets_nobody_in() {
         for file in ["", "\n", "# nobody\n"] {
-            let tokens = Tokens::parse(file.as_bytes()).unwrap();
+            let tokens = TokenList::parse(file.as_bytes()).unwrap();
             assert!(tokens.find(Fingerprint::of("")).is_none());
         }
     }
@@ -224,10 +229,10 @@ mod tests {
             (good[7..].to_owned(), LineError::NoFingerprint),
             (good.replace("sha256", "sha512"), LineError::NoFingerprint),
             (Fingerprint::of("b").to_string(), LineError::NoName),
-            (line("b", "-ci"), LineError::BadName(CallerError)),
-            (line("b", "Zoë"), LineError::BadName(CallerError)),
-            (line("b", &"n".repeat(65)), LineError::BadName(CallerError)),
-            (line("b", "ci uplaod"), LineError::BadGrant),
+            (line("b", "-ci"), LineError::InvalidName(PrincipalError)),
+            (line("b", "Zoë"), LineError::InvalidName(PrincipalError)),
+            (line("b", &"n".repeat(65)), LineError::InvalidName(PrincipalError)),
+            (line("b", "ci uplaod"), LineError::InvalidScope),
             (line("b", "ci upload nothing"), LineError::TooMuch),
             (line("a", "other"), LineError::Repeats(1)),
             ("gcsu_abc ci".to_owned(), LineError::TokenItself),
@@ -240,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_error_quotes_nothing() {
-        let error = Tokens::parse(b"s3cret ci").unwrap_err();
+        let error = TokenList::parse(b"s3cret ci").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 }

@@ -35,7 +35,7 @@ fn what_is_refused_is_a_problem_like_any_other() {
     let reply = last_answer(&server, &text);
     reply.assert_problem(json!({
         "type": "body-too-large", "title": "Request body too large", "status": 413,
-        "detail": "This request has no body; one of up to 65536 bytes is ignored.",
+        "detail": "This request takes no body; a body of up to 65536 bytes is ignored.",
         "maximum": 65_536,
     }));
     assert_eq!(reply.header("x-request-id"), "my-1");
@@ -50,23 +50,23 @@ fn every_kind_of_refusal_is_a_problem_of_its_own() {
     let server = run(Plan::Store);
     let malformed = (400, "malformed-request", "Malformed request");
     let ambiguous = (400, "ambiguous-body", "Ambiguous request body");
-    let chunked = (411, "chunked-body", "Chunked request body");
+    let chunked = (411, "chunked-body", "Chunked request body not supported here");
     let long_target = (414, "target-too-long", "Path and query too long");
     let expectation = (417, "expectation-failed", "Expectation failed");
     let large_head = (431, "head-too-large", "Request head too large");
-    let coding = (501, "transfer-coding", "Transfer coding not implemented");
+    let coding = (501, "transfer-coding", "Transfer coding not supported");
     let version = (505, "http-version", "HTTP version not supported");
     for (text, (status, slug, title), says) in [
-        ("GARBAGE\r\n\r\n".to_owned(), malformed, "no HTTP/1.1"),
-        ("GET / HTTP/1.1\r\n\r\n".to_owned(), malformed, "one Host header"),
+        ("GARBAGE\r\n\r\n".to_owned(), malformed, "Invalid HTTP/1.1 request"),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), malformed, "exactly one Host header"),
         (with_lines("POST /", "Content-Length: abc"), ambiguous, "one whole number"),
-        (with_lines("POST /", "Transfer-Encoding: chunked"), chunked, "send it without"),
+        (with_lines("POST /", "Transfer-Encoding: chunked"), chunked, "without Transfer-Encoding"),
         (with_lines(&format!("GET /{}", "a".repeat(9000)), "A: b"), long_target, "8192 bytes"),
         (with_lines("POST /", "Expect: 1\r\nContent-Length: 1"), expectation, ""),
-        (with_lines("GET /", &"A: b\r\n".repeat(100)), large_head, "64 headers"),
+        (with_lines("GET /", &"A: b\r\n".repeat(100)), large_head, "up to 64"),
         (with_lines("GET /", &format!("A: {}", "b".repeat(17_000))), large_head, "16384 bytes"),
         (with_lines("POST /", "Transfer-Encoding: gzip"), coding, "transfer coding"),
-        ("GET / HTTP/2.0\r\n\r\n".to_owned(), version, "HTTP/1.1, in clear text"),
+        ("GET / HTTP/2.0\r\n\r\n".to_owned(), version, "use HTTP/1.1 without TLS"),
     ] {
         let reply = last_answer(&server, &text);
         let detail = reply.json()["detail"].as_str().unwrap().to_owned();
@@ -83,8 +83,8 @@ fn with_tokens() -> Running {
     let path = dir.path().join("tokens");
     let line = |token, rest| format!("{} {rest}\n", auth::Fingerprint::of(token));
     std::fs::write(&path, line("one", "ci") + &line("two", "old nothing")).unwrap();
-    let access = Access::by_file(&path).unwrap();
-    Setup::new(Plan::Store).with(|config| config.access = access).run()
+    let access = Authenticator::by_file(&path).unwrap();
+    Setup::new(Plan::Store).with(|config| config.auth = access).run()
 }
 
 #[test]
@@ -92,29 +92,36 @@ fn who_may_not_upload_is_told_why_and_challenged() {
     let server = with_tokens();
     let realm = r#"Bearer realm="gcs-uploader""#;
     for (lines, status, slug, title, says, challenge) in [
-        ("A: b", 401, "unauthorized", "A token is needed", "send Authorization: Bearer", ""),
+        (
+            "A: b",
+            401,
+            "unauthorized",
+            "Authentication required",
+            "send \"Authorization: Bearer TOKEN\"",
+            "",
+        ),
         (
             "Authorization: Bearer three",
             401,
             "unauthorized",
-            "A token is needed",
-            "The token that was sent is not known here: it is wrong, or was withdrawn.",
+            "Authentication required",
+            "Unknown token: it is mistyped or has been revoked.",
             r#", error="invalid_token""#,
         ),
         (
             "Authorization: Bearer two",
             403,
             "forbidden",
-            "The token is not for this",
-            "The token of old is known, but may not upload.",
+            "Insufficient scope of the token",
+            "The token of old does not have the scope upload.",
             r#", error="insufficient_scope", scope="upload""#,
         ),
         (
             "Authorization: Bearer one\r\nAuthorization: Bearer one",
             400,
             "bad-authorization",
-            "Bad Authorization",
-            "Authorization is there more than once: send one.",
+            "Invalid Authorization header",
+            "Authorization was sent more than once: send exactly one.",
             r#", error="invalid_request""#,
         ),
     ] {
@@ -137,7 +144,7 @@ fn a_senseless_idempotency_key_is_told_what_one_is() {
     let mut client = server.connect();
     client.send(&with_lines("POST /api/upload-random", "Idempotency-Key: a, b"));
     client.receive().assert_problem(json!({
-        "type": "bad-idempotency-key", "title": "Bad Idempotency-Key", "status": 400,
+        "type": "bad-idempotency-key", "title": "Invalid Idempotency-Key", "status": 400,
         "detail": "Idempotency-Key must be 1 to 255 printable ASCII characters in double quotes; \
             without quotes, letters, digits and !#$%&'*+-.^_`|~:/ will do.",
     }));
@@ -176,19 +183,45 @@ fn a_body_is_thrown_away_and_the_next_request_found_behind_it() {
 }
 
 #[test]
-fn a_head_or_a_body_that_does_not_come_is_408() {
-    let server = with_limits(|limits| limits.request = SHORT);
+fn incomplete_head_or_discarded_body_is_408() {
+    let server = with_limits(|limits| limits.request_timeout = SHORT);
     let body = with_lines("GET /api/health", "Content-Length: 10") + "x";
     for text in ["G", "GET /api/health HTTP/1.1\r\nHost: t\r\n", &body] {
         last_answer(&server, text).assert_problem(json!({
-            "type": "request-timeout", "title": "The request took too long to come",
+            "type": "request-timeout", "title": "Request timed out",
             "status": 408, "detail": "The request was not complete within 0.2 s.",
         }));
     }
 }
 
 #[test]
-fn a_head_that_trickles_is_taken_as_long_as_it_is_in_time() {
+fn trickling_head_is_408_at_its_deadline_and_delays_no_other_client() {
+    let server = with_limits(|limits| limits.request_timeout = SHORT);
+    let trickle = |mut client: Client| {
+        let mut writer = client.0.get_ref().try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            while writer.write_all(b"a").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        (writing, thread::spawn(move || client.receive().status))
+    };
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /api/health HTTP/1.1\r\nX: ");
+            trickle(client)
+        })
+        .collect();
+    assert_eq!(server.ask("GET /api/health").status, 200);
+    for (writing, receiving) in clients {
+        assert_eq!(receiving.join().unwrap(), 408);
+        writing.join().unwrap();
+    }
+}
+
+#[test]
+fn trickling_head_is_accepted_within_its_deadline() {
     let server = run(Plan::Store);
     let mut client = server.connect();
     for byte in request("GET /api/health").chars() {
@@ -199,7 +232,7 @@ fn a_head_that_trickles_is_taken_as_long_as_it_is_in_time() {
 
 #[test]
 fn a_connection_without_requests_ends_in_silence() {
-    let server = with_limits(|limits| limits.idle = SHORT);
+    let server = with_limits(|limits| limits.idle_timeout = SHORT);
     let mut silent = server.connect();
     let mut idle = server.connect();
     assert_eq!(idle.ask("GET /api/health").status, 200);
@@ -209,7 +242,7 @@ fn a_connection_without_requests_ends_in_silence() {
 
 #[test]
 fn a_client_that_never_reads_is_given_up() {
-    let server = with_limits(|limits| limits.answer = SHORT);
+    let server = with_limits(|limits| limits.response_timeout = SHORT);
     let mut deaf = server.connect();
     let cut = r#"gcs_uploader_connections_cut_total{reason="answer-not-taken"} 1"#;
     let sending = thread::spawn(move || {
@@ -221,32 +254,35 @@ fn a_client_that_never_reads_is_given_up() {
 }
 
 #[test]
-fn who_comes_when_all_places_are_taken_gets_the_place_of_one_who_keeps_it_waiting() {
+fn new_connection_evicts_an_idle_one_at_the_connection_limit() {
     let few = |config: &mut Config| config.max_connections = NonZeroUsize::new(4).unwrap();
     let server = Setup::new(Plan::StoreWhenReleased).with(few).run();
     let mut running = server.begin_upload();
     let mut silent: Vec<Client> = (0..3).map(|_| server.connect()).collect();
-    // Those who have just come are not sent away.
+    // A connection that was just accepted is not evicted.
     let mut early = server.connect();
     let refused = early.receive();
     refused.assert_problem(json!({
         "type": "too-many-connections", "title": "Too many connections", "status": 503,
-        "detail": "No more can be served at a time.",
+        "detail": "The server is at its connection limit.",
     }));
     assert_eq!((refused.header("retry-after"), refused.says_close()), ("2", true));
     assert!(early.is_at_end());
 
-    thread::sleep(Duration::from_millis(1100));
-    assert_eq!(server.ask("GET /api/health").status, 200);
-    assert!(silent[0].is_at_end(), "the one that has been silent for longest");
+    server.wait_for("/api/health", |reply| reply.status == 200);
+    assert!(silent[0].is_at_end(), "the connection that has been idle for longest is evicted");
     server.release.send(()).unwrap();
-    assert_eq!(running.receive().status, 201, "who waits for an answer is never sent away");
+    assert_eq!(
+        running.receive().status,
+        201,
+        "a connection that awaits its response is never evicted"
+    );
 }
 
 #[test]
-fn what_a_client_says_of_itself_is_not_taken_for_the_gates_word() {
+fn request_key_of_a_client_is_ignored() {
     let server = run(Plan::Store);
     let mut client = server.connect();
-    client.send(&with_lines("GET /api/health", "X-Gate: 0 10.0.0.1"));
+    client.send(&with_lines("GET /api/health", "X-Request-Key: 0000000000000000"));
     assert_eq!(client.receive().status, 200);
 }

@@ -189,8 +189,8 @@ fn unknown_paths_are_404() {
     let server = run(Plan::Store);
     let reply = server.ask("GET /api/health/");
     reply.assert_problem(json!({
-        "type": "not-found", "title": "No such path", "status": 404,
-        "detail": "There is nothing at \"/api/health/\"; there is \
+        "type": "not-found", "title": "Path not found", "status": 404,
+        "detail": "No such path: \"/api/health/\". Paths: \
             /api/health, /api/ready, /metrics, /api/openapi.json, /api/upload, /api/upload-random, \
             /api/uploads, /, /api/uploads/{id}.",
     }));
@@ -206,8 +206,8 @@ fn another_method_is_405_with_those_that_are_allowed() {
     let server = run(Plan::Store);
     let reply = server.ask("DELETE /api/health");
     reply.assert_problem(json!({
-        "type": "method-not-allowed", "title": "Method not allowed on this path", "status": 405,
-        "detail": "\"/api/health\" takes GET, HEAD only.",
+        "type": "method-not-allowed", "title": "Method not allowed", "status": 405,
+        "detail": "The path \"/api/health\" supports only GET, HEAD.",
     }));
     for (request, allow) in [
         ("POST /api/health", "GET, HEAD"),
@@ -227,16 +227,16 @@ fn another_method_is_405_with_those_that_are_allowed() {
 #[test]
 fn an_unknown_parameter_is_400_and_named() {
     run(Plan::Store).ask("POST /api/upload-random?siez=1").assert_problem(json!({
-        "type": "bad-parameter", "title": "Bad query parameter", "status": 400,
-        "detail": "\"siez\" is no parameter; there is size.", "parameter": "siez",
+        "type": "bad-parameter", "title": "Invalid query parameter", "status": 400,
+        "detail": "Unknown parameter \"siez\"; expected: size.", "parameter": "siez",
     }));
 }
 
 #[test]
 fn a_size_given_twice_is_400() {
     run(Plan::Store).ask("POST /api/upload-random?size=1&size=1").assert_problem(json!({
-        "type": "bad-parameter", "title": "Bad query parameter", "status": 400,
-        "detail": "size is there more than once.", "parameter": "size",
+        "type": "bad-parameter", "title": "Invalid query parameter", "status": 400,
+        "detail": "The parameter size was sent more than once.", "parameter": "size",
     }));
 }
 
@@ -244,8 +244,8 @@ fn a_size_given_twice_is_400() {
 fn a_senseless_size_is_400_and_says_what_makes_sense() {
     let server = run(Plan::Store);
     server.ask("POST /api/upload-random?size=a%0d%0alot").assert_problem(json!({
-        "type": "bad-parameter", "title": "Bad query parameter", "status": 400,
-        "detail": "size: \"a\\r\\nlot\" is no size: write whole bytes (1048576) or a whole number \
+        "type": "bad-parameter", "title": "Invalid query parameter", "status": 400,
+        "detail": "size: invalid size \"a\\r\\nlot\": use bytes (1048576) or a whole number \
             with a unit (64KiB, 1MiB, 5GB).", "parameter": "size",
     }));
     for size in ["", "-1", "1.5MiB", "1+MiB", "%ff", "99999999999999999999"] {
@@ -260,7 +260,7 @@ fn a_size_beyond_the_maximum_is_413_and_says_the_maximum() {
     let server = run(Plan::Store);
     server.ask("POST /api/upload-random?size=16777217").assert_problem(json!({
         "type": "size-too-large", "title": "Size too large", "status": 413,
-        "detail": "size is 16777217B, and 16MiB is the maximum.", "maximum": 16_777_216,
+        "detail": "size is 16777217B; the maximum is 16MiB.", "maximum": 16_777_216,
     }));
 }
 

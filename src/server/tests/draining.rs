@@ -41,7 +41,7 @@ fn while_it_drains_it_is_healthy_but_not_ready_and_takes_nothing_in() {
     let refused = server.ask("POST /api/upload-random");
     refused.assert_problem(json!({
         "type": "draining", "title": "The server is shutting down", "status": 503,
-        "detail": "The upload was not begun. No object was left behind.",
+        "detail": "The upload was not started. Nothing was stored.",
     }));
     assert!(refused.says_close());
     assert_eq!(refused.header("retry-after"), "5");

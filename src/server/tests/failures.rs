@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-const DETAIL: &str = "PUT https://storage.test/upload: 403: denied (after 2.0 s and 3 retries, \
-    with 262144 bytes persisted); grant the role. ";
+const DETAIL: &str = "PUT https://storage.test/upload: 403: denied (gave up after 2.0 s and \
+    3 retries; 262144 bytes were stored so far); grant the role. ";
 
 /// The answer to an upload that fails in this way, held to be this problem.
 #[track_caller]
@@ -14,8 +14,8 @@ fn assert_fails(kind: ErrorKind, status: u16, slug: &str, title: &str, object: &
     let reply = server.ask("POST /api/upload-random");
     let name = server.began.recv().unwrap().name;
     let left = match object {
-        "none" => "No object was left behind.".to_owned(),
-        _ => format!("Whether an object was left behind is not known: look for {name}."),
+        "none" => "Nothing was stored.".to_owned(),
+        _ => format!("It is not known if the object was stored: check whether {name} exists."),
     };
     reply.assert_problem(json!({
         "type": slug, "title": title, "status": status, "detail": format!("{DETAIL}{left}"),
@@ -33,7 +33,7 @@ fn refused_is_502() {
 
 #[test]
 fn a_name_that_is_taken_is_502() {
-    let title = "An object of that name exists";
+    let title = "Object name already taken";
     assert_fails(ErrorKind::Conflict, 502, "name-taken", title, "none");
 }
 
@@ -47,28 +47,28 @@ fn a_name_that_is_taken_by_the_same_key_is_422() {
     let what = DETAIL.trim_end().trim_end_matches('.');
     reply.assert_problem(json!({
         "type": "idempotency-key-reused", "status": 422,
-        "title": "The Idempotency-Key is that of another upload",
-        "detail": format!("The key was used before, for another upload: {what}. Nothing was stored \
-            or changed: send the size of that time, or another key."),
+        "title": "Idempotency-Key was used for another upload",
+        "detail": format!("The Idempotency-Key was used for another upload: {what}. Nothing was stored \
+            or changed: send the size of that upload, or another key."),
         "object": "none", "name": name, "retried": 3, "persisted": 262_144, "storageStatus": 403,
     }));
 }
 
 #[test]
 fn no_credentials_is_502() {
-    let title = "No access to Cloud Storage";
+    let title = "No credentials for Cloud Storage";
     assert_fails(ErrorKind::Credentials, 502, "no-credentials", title, "none");
 }
 
 #[test]
 fn an_unintelligible_answer_is_502() {
-    let title = "Cloud Storage's answer makes no sense";
+    let title = "Unexpected response from Cloud Storage";
     assert_fails(ErrorKind::Protocol, 502, "storage-unintelligible", title, "unknown");
 }
 
 #[test]
 fn a_timeout_is_504() {
-    let title = "Cloud Storage did not finish in time";
+    let title = "Cloud Storage timed out";
     assert_fails(ErrorKind::TimedOut, 504, "storage-timed-out", title, "unknown");
 }
 
@@ -85,11 +85,11 @@ fn a_panic_is_500_and_costs_no_worker() {
     let server = Setup::new(Plan::Panic).with(one_worker).run();
     for _ in 0..3 {
         let reply = server.ask("POST /api/upload-random");
-        let name = server.began.recv_timeout(PATIENCE).unwrap().name;
+        let name = server.began.recv_timeout(TIMEOUT).unwrap().name;
         reply.assert_problem(json!({
-            "type": "internal", "title": "Internal error", "status": 500,
-            "detail": format!("The upload failed for a reason of the server's own. Whether an \
-                object was left behind is not known: look for {name}."),
+            "type": "internal", "title": "Internal server error", "status": 500,
+            "detail": format!("Internal server error. It is not known \
+                if the object was stored: check whether {name} exists."),
             "object": "unknown", "name": name,
         }));
     }

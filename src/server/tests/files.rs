@@ -340,9 +340,9 @@ fn a_client_whose_request_is_refused_is_not_told_to_go_on() {
 }
 
 #[test]
-fn a_client_that_goes_or_stalls_leaves_no_upload_behind() {
+fn client_that_disconnects_or_stalls_frees_its_worker() {
     let mut setup = Setup::new(Plan::Store).with(|config| config.workers = NonZeroUsize::MIN);
-    setup.limits.body.stall = Duration::from_millis(300);
+    setup.limits.body_stall_timeout = Duration::from_millis(300);
     let server = setup.run();
     let form = form(&[&part("a", "xxx")]);
     for text in [
@@ -367,9 +367,9 @@ fn a_client_that_goes_or_stalls_leaves_no_upload_behind() {
 }
 
 #[test]
-fn a_client_that_trickles_is_told_that_it_is_too_slow() {
+fn client_below_the_minimum_rate_gets_408() {
     let mut setup = Setup::new(Plan::Store);
-    setup.limits.body.stall = Duration::from_secs(1);
+    setup.limits.body_stall_timeout = Duration::from_millis(300);
     let server = setup.run();
     let mut client = server.connect();
     client.send("PUT /api/upload HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n");
@@ -417,7 +417,7 @@ fn an_upload_in_flight_is_finished_while_the_server_drains() {
     let server = run(Plan::Store);
     let mut client = server.connect();
     client.send("PUT /api/upload HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhello");
-    server.began.recv_timeout(PATIENCE).unwrap();
+    server.began.recv_timeout(TIMEOUT).unwrap();
     server.stop();
     server.wait_for("/api/ready", |reply| reply.status == 503);
     client.send("world");
@@ -431,7 +431,7 @@ fn an_upload_that_does_not_end_in_time_is_cancelled_and_told() {
     let server = Setup::new(Plan::Store).with(brief).run();
     let mut client = server.connect();
     client.send("PUT /api/upload HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhello");
-    server.began.recv_timeout(PATIENCE).unwrap();
+    server.began.recv_timeout(TIMEOUT).unwrap();
     server.stop();
     let reply = client.receive();
     assert_eq!((reply.status, reply.header("retry-after")), (503, "5"), "{reply:?}");

@@ -18,8 +18,8 @@ fn a_full_queue_is_503_at_once_and_the_face_stays_awake() {
 
     let refused = server.ask("POST /api/upload-random");
     refused.assert_problem(json!({
-        "type": "queue-full", "title": "Too many uploads at once", "status": 503,
-        "detail": "1 uploads are under way and 1 wait; no more may wait.",
+        "type": "queue-full", "title": "Upload queue is full", "status": 503,
+        "detail": "Upload queue is full (1 running, 1 queued).",
     }));
     assert_eq!(refused.header("retry-after"), "2");
     assert!(!refused.says_close());
@@ -38,7 +38,7 @@ fn a_request_pipelined_behind_an_upload_holds_nobody_else() {
     let server = run(Plan::StoreWhenReleased);
     let mut client = server.connect();
     client.send(&(request("POST /api/upload-random") + &request("GET /api/health")));
-    server.began.recv_timeout(PATIENCE).unwrap();
+    server.began.recv_timeout(TIMEOUT).unwrap();
     for _ in 0..10 {
         assert_eq!(server.ask("GET /api/health").status, 200);
     }

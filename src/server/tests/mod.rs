@@ -3,11 +3,11 @@
 
 mod clients;
 mod contract;
-mod description;
 mod draining;
 mod failures;
 mod files;
 mod load;
+mod openapi;
 mod uploads;
 
 use std::collections::HashMap;
@@ -24,14 +24,14 @@ use serde_json::Value;
 use super::{Config, RunError, Server, Stop};
 use crate::content::{ByteSize, Content, Crc32c, Source};
 use crate::gcs::{
-    Cause, ErrorKind, NewObject, Object, Observer, UploadError, Uploaded, Uploader, Window,
+    ErrorKind, NewObject, Object, Observer, RetryCause, UploadError, Uploaded, Uploader, Window,
 };
-use crate::http::connection::Limits;
-use crate::server::auth::Access;
+use crate::http::limits::Limits;
+use crate::server::auth::Authenticator;
 use crate::telemetry::Metrics;
 
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time after which a test fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the uploader of a test does.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +109,8 @@ impl Fake {
             Plan::Store => Ok(uploaded),
             Plan::StoreAfterFaults => {
                 observer.sent(uploaded.object.size);
-                observer.retrying(Cause::Status(503), Duration::from_millis(1));
-                observer.resuming(Cause::Broken, 1);
+                observer.retrying(RetryCause::Status(503), Duration::from_millis(1));
+                observer.resuming(RetryCause::Broken, 1);
                 Ok(Uploaded { resumed: 1, retried: 2, ..uploaded })
             }
             Plan::StoreWhenReleased => select! {
@@ -168,7 +168,7 @@ pub(crate) fn config() -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: None,
         workers: NonZeroUsize::new(2).unwrap(),
-        openers: 0,
+        pool_threads: 0,
         queue_depth: 8,
         max_connections: NonZeroUsize::new(64).unwrap(),
         upload_size: ByteSize::mebibytes(1),
@@ -178,7 +178,7 @@ pub(crate) fn config() -> Config {
         bucket: "bucket".to_owned(),
         upload_timeout: Duration::from_secs(60),
         drain_timeout: Duration::from_secs(60),
-        access: Access::open(),
+        auth: Authenticator::open(),
         endpoint: "https://storage.test/".to_owned(),
     }
 }
@@ -229,7 +229,7 @@ fn run(plan: Plan) -> Running {
 impl Running {
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Client(BufReader::new(stream))
     }
 
@@ -242,7 +242,7 @@ impl Running {
     fn begin_upload(&self) -> Client {
         let mut client = self.connect();
         client.send(&request("POST /api/upload-random"));
-        self.began.recv_timeout(PATIENCE).unwrap();
+        self.began.recv_timeout(TIMEOUT).unwrap();
         client
     }
 
@@ -254,7 +254,7 @@ impl Running {
             if wanted(&reply) {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "{target} never became as wanted: {reply:?}");
+            assert!(began.elapsed() < TIMEOUT, "{target} never became as wanted: {reply:?}");
             thread::yield_now();
         }
     }

@@ -208,10 +208,11 @@ fn of_a_thousand_uploads_the_last_hundred_are_remembered() {
     assert_eq!(finished.map(|upload| upload["requestId"].clone()).collect::<Vec<_>>(), latest);
     let id = location.strip_prefix("/api/uploads/").unwrap();
     server.ask(&format!("GET {location}")).assert_problem(json!({
-        "type": "unknown-upload", "title": "No such upload", "status": 404,
+        "type": "unknown-upload", "title": "Upload not found", "status": 404,
         "detail": format!(
-            "No upload {id} is under way here or among the last 100 that ended. A result is kept \
-             until 100 later ones have ended, by the instance that took the upload in, while it runs."
+            "Upload {id} is neither running here nor among the last 100 that finished. A result is kept \
+             until 100 later uploads have finished, by the instance that accepted the upload, while it \
+             runs."
         ),
         "remembered": 100,
     }));
@@ -235,7 +236,7 @@ fn a_client_that_will_not_wait_is_told_where_to_look() {
         })
     );
 
-    let object = server.began.recv_timeout(PATIENCE).unwrap();
+    let object = server.began.recv_timeout(TIMEOUT).unwrap();
     let running = server.ask(&format!("GET {location}"));
     assert_eq!(running.status, 200);
     assert_eq!(running.json()["state"], "running");
@@ -287,8 +288,8 @@ fn a_client_that_will_not_wait_is_refused_like_others() {
     assert_eq!(post_async(&server, "/api/upload-random").status, 202);
     let refused = post_async(&server, "/api/upload-random");
     refused.assert_problem(json!({
-        "type": "queue-full", "title": "Too many uploads at once", "status": 503,
-        "detail": "1 uploads are under way and 1 wait; no more may wait.",
+        "type": "queue-full", "title": "Upload queue is full", "status": 503,
+        "detail": "Upload queue is full (1 running, 1 queued).",
     }));
     assert_eq!(refused.header("retry-after"), "2");
     assert_eq!(refused.header("preference-applied"), "");
@@ -308,7 +309,7 @@ fn a_client_that_will_not_wait_is_refused_like_others() {
 fn a_drain_waits_for_uploads_whose_clients_do_not() {
     let server = run(Plan::StoreWhenReleased);
     let taken = post_async(&server, "/api/upload-random");
-    server.began.recv_timeout(PATIENCE).unwrap();
+    server.began.recv_timeout(TIMEOUT).unwrap();
     server.stop();
     server.wait_for("/api/ready", |reply| reply.status == 503);
     let location = taken.header("location");

@@ -1,8 +1,8 @@
-//! The checksums that a client states of what it sends, and whether the bytes have them.
+//! Checksums that a client sends with its bytes, and their verification.
 //!
-//! They come in `x-goog-hash` (as Cloud Storage's own clients send it), `Content-MD5` (RFC 1864), and
+//! They are in `x-goog-hash` (as Cloud Storage's own clients send it), `Content-MD5` (RFC 1864), and
 //! `Repr-Digest` and `Content-Digest` (RFC 9530), which mean the same here, as no content coding is
-//! taken. An algorithm that is not known is ignored; a checksum that makes no sense is refused.
+//! accepted. Unknown algorithms are ignored; an invalid checksum is refused.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::http::body_source::Fault;
+use crate::http::body_source::BodyError;
 
 /// Padding may be missing (RFC 8941, section 4.2.7).
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -18,11 +18,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The headers that state checksums.
+/// Headers with checksums.
 pub(crate) const HEADERS: [&str; 4] =
     ["x-goog-hash", "Content-MD5", "Repr-Digest", "Content-Digest"];
 
-/// How a checksum is made.
+/// Algorithm of a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Crc32c,
@@ -34,7 +34,7 @@ enum Algorithm {
 impl Algorithm {
     const ALL: [Self; 4] = [Self::Crc32c, Self::Md5, Self::Sha256, Self::Sha512];
 
-    /// As the IANA registry for RFC 9530 has it, and Cloud Storage where it knows one.
+    /// Returns the name in the IANA registry for RFC 9530; Cloud Storage uses the same names.
     fn name(self) -> &'static str {
         match self {
             Self::Crc32c => "crc32c",
@@ -48,7 +48,7 @@ impl Algorithm {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// The length of a checksum, in bytes.
+    /// Returns the length of a checksum in bytes.
     fn length(self) -> usize {
         match self {
             Self::Crc32c => 4,
@@ -59,33 +59,33 @@ impl Algorithm {
     }
 }
 
-/// What a client states.
+/// Digests that the bytes must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stated(Vec<(Algorithm, Vec<u8>)>);
+pub(crate) struct ExpectedDigests(Vec<(Algorithm, Vec<u8>)>);
 
-/// A header with a checksum that makes no sense.
+/// Header with an invalid checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadChecksum {
+pub(crate) struct InvalidChecksum {
     pub(crate) header: &'static str,
 }
 
-impl Stated {
-    /// What these headers state; `values_of` has the values of all headers of a name.
-    pub(crate) fn of<'a>(
+impl ExpectedDigests {
+    /// Reads the digests from headers; `values_of` returns the values of all headers with a name.
+    pub(crate) fn from_headers<'a>(
         values_of: impl Fn(&'static str) -> Vec<&'a str>,
-    ) -> Result<Self, BadChecksum> {
-        let mut stated = Self::default();
+    ) -> Result<Self, InvalidChecksum> {
+        let mut digests = Self::default();
         for header in HEADERS {
             for value in values_of(header) {
                 let found = match header {
-                    "x-goog-hash" => stated.add_goog_hash(value),
-                    "Content-MD5" => stated.add(Algorithm::Md5, value.trim()),
-                    _ => stated.add_dictionary(value),
+                    "x-goog-hash" => digests.add_goog_hash(value),
+                    "Content-MD5" => digests.add(Algorithm::Md5, value.trim()),
+                    _ => digests.add_dictionary(value),
                 };
-                found.ok_or(BadChecksum { header })?;
+                found.ok_or(InvalidChecksum { header })?;
             }
         }
-        Ok(stated)
+        Ok(digests)
     }
 
     #[cfg(test)]
@@ -102,7 +102,7 @@ impl Stated {
     }
 
     /// `sha-256=:4REjxQ4yrqUVicfSKYNO/cF9zNj5ANbzgDZt3/h3Qxo=:`, a dictionary of byte sequences
-    /// (RFC 8941, section 3.2); their parameters mean nothing.
+    /// (RFC 8941, section 3.2); their parameters are ignored.
     fn add_dictionary(&mut self, value: &str) -> Option<()> {
         value.split(',').try_for_each(|member| {
             let (name, item) = member.trim().split_once('=')?;
@@ -128,58 +128,82 @@ impl Stated {
     }
 }
 
-/// Computes what is stated while the bytes come.
-pub(crate) struct Check {
-    stated: Stated,
-    crc32c: Option<u32>,
-    md5: Option<Md5>,
-    sha256: Option<Sha256>,
-    sha512: Option<Sha512>,
+/// Hash of the bytes received so far.
+enum Hasher {
+    Crc32c(u32),
+    Md5(Md5),
+    Sha256(Sha256),
+    Sha512(Sha512),
 }
 
-impl Check {
-    /// Computes those alone that are stated.
-    pub(crate) fn of(stated: Stated) -> Self {
-        let has = |algorithm| stated.0.iter().any(|(known, _)| *known == algorithm);
-        Self {
-            crc32c: has(Algorithm::Crc32c).then_some(0),
-            md5: has(Algorithm::Md5).then(Md5::new),
-            sha256: has(Algorithm::Sha256).then(Sha256::new),
-            sha512: has(Algorithm::Sha512).then(Sha512::new),
-            stated,
+impl Hasher {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Crc32c => Self::Crc32c(0),
+            Algorithm::Md5 => Self::Md5(Md5::new()),
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+            Algorithm::Sha512 => Self::Sha512(Sha512::new()),
         }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
+            Self::Md5(hash) => hash.update(bytes),
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    fn digest(&self) -> Vec<u8> {
+        match self {
+            Self::Crc32c(crc) => crc.to_be_bytes().to_vec(),
+            Self::Md5(hash) => hash.clone().finalize().to_vec(),
+            Self::Sha256(hash) => hash.clone().finalize().to_vec(),
+            Self::Sha512(hash) => hash.clone().finalize().to_vec(),
+        }
+    }
+}
+
+/// Verifier of the expected digests while the bytes arrive.
+pub(crate) struct DigestVerifier {
+    expected: ExpectedDigests,
+    /// One for each algorithm that is expected.
+    hashers: Vec<(Algorithm, Hasher)>,
+}
+
+impl DigestVerifier {
+    pub(crate) fn new(expected: ExpectedDigests) -> Self {
+        let is_expected = |wanted: &Algorithm| expected.0.iter().any(|(known, _)| known == wanted);
+        let algorithms = Algorithm::ALL.into_iter().filter(is_expected);
+        let hashers = algorithms.map(|algorithm| (algorithm, Hasher::new(algorithm))).collect();
+        Self { expected, hashers }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.crc32c = self.crc32c.map(|crc| crc32c::crc32c_append(crc, bytes));
-        self.md5.iter_mut().for_each(|hash| hash.update(bytes));
-        self.sha256.iter_mut().for_each(|hash| hash.update(bytes));
-        self.sha512.iter_mut().for_each(|hash| hash.update(bytes));
+        self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(bytes));
     }
 
-    /// Whether all that came has what is stated. Asked again, it says the same.
-    pub(crate) fn verify(&self) -> Result<(), Fault> {
-        let differs =
-            |(algorithm, stated): &&(Algorithm, Vec<u8>)| self.made(*algorithm) != *stated;
-        match self.stated.0.iter().find(differs) {
-            None => Ok(()),
-            Some((algorithm, stated)) => Err(Fault::Mismatch(format!(
-                "the {} of the bytes that came is {}, and the client stated {}",
-                algorithm.name(),
-                BASE64.encode(self.made(*algorithm)),
-                BASE64.encode(stated),
-            ))),
+    /// Compares the digests of all bytes so far with the expected ones. Can be repeated.
+    pub(crate) fn verify(&self) -> Result<(), BodyError> {
+        for (algorithm, expected) in &self.expected.0 {
+            let computed = self.digest(*algorithm);
+            if computed != *expected {
+                return Err(BodyError::ChecksumMismatch(format!(
+                    "the {} of the received bytes is {}, but the client sent {}",
+                    algorithm.name(),
+                    BASE64.encode(computed),
+                    BASE64.encode(expected),
+                )));
+            }
         }
+        Ok(())
     }
 
-    fn made(&self, algorithm: Algorithm) -> Vec<u8> {
-        let made = match algorithm {
-            Algorithm::Crc32c => self.crc32c.map(|crc| crc.to_be_bytes().to_vec()),
-            Algorithm::Md5 => self.md5.clone().map(|hash| hash.finalize().to_vec()),
-            Algorithm::Sha256 => self.sha256.clone().map(|hash| hash.finalize().to_vec()),
-            Algorithm::Sha512 => self.sha512.clone().map(|hash| hash.finalize().to_vec()),
-        };
-        made.unwrap_or_default()
+    fn digest(&self, algorithm: Algorithm) -> Vec<u8> {
+        let mut hashers = self.hashers.iter();
+        let hasher = hashers.find(|(known, _)| *known == algorithm);
+        hasher.map(|(_, hasher)| hasher.digest()).unwrap_or_default()
     }
 }
 
@@ -187,22 +211,24 @@ impl Check {
 mod tests {
     use super::*;
 
-    fn stated(lines: &[(&str, &'static str)]) -> Result<Stated, BadChecksum> {
-        Stated::of(|name| lines.iter().filter(|(n, _)| *n == name).map(|(_, v)| *v).collect())
+    fn expected(lines: &[(&str, &'static str)]) -> Result<ExpectedDigests, InvalidChecksum> {
+        ExpectedDigests::from_headers(|name| {
+            lines.iter().filter(|(n, _)| *n == name).map(|(_, v)| *v).collect()
+        })
     }
 
-    /// Whether these bytes have what is stated.
-    fn holds(header: &str, value: &'static str, bytes: &[u8]) -> bool {
-        let stated = stated(&[(header, value)]).expect(value);
-        assert!(!stated.is_empty(), "{value}");
-        let mut check = Check::of(stated);
-        bytes.chunks(3).for_each(|part| check.update(part));
-        check.verify().is_ok()
+    /// Returns whether the bytes have the digest in this header.
+    fn matches(header: &str, value: &'static str, bytes: &[u8]) -> bool {
+        let expected = expected(&[(header, value)]).expect(value);
+        assert!(!expected.is_empty(), "{value}");
+        let mut verifier = DigestVerifier::new(expected);
+        bytes.chunks(3).for_each(|part| verifier.update(part));
+        verifier.verify().is_ok()
     }
 
     // Worked out with other implementations.
     #[test]
-    fn every_header_and_algorithm_is_held_to_the_bytes() {
+    fn every_header_and_algorithm_is_verified() {
         for (header, value) in [
             ("x-goog-hash", "crc32c=yZRlqg=="),
             ("x-goog-hash", "md5=XrY7u+Ae7tCTyyK7j1rNww=="),
@@ -216,36 +242,38 @@ mod tests {
                  VC6TrpzXbw==:",
             ),
         ] {
-            assert!(holds(header, value, b"hello world"), "{value}");
-            assert!(!holds(header, value, b"hello World"), "{value}");
-            assert!(!holds(header, value, b""), "{value}");
+            assert!(matches(header, value, b"hello world"), "{value}");
+            assert!(!matches(header, value, b"hello World"), "{value}");
+            assert!(!matches(header, value, b""), "{value}");
         }
     }
 
     #[test]
-    fn all_that_is_stated_must_hold() {
+    fn every_expected_digest_must_match() {
         let lines = [
             ("x-goog-hash", "crc32c=yZRlqg=="),
             ("x-goog-hash", "md5=XrY7u+Ae7tCTyyK7j1rNww=="),
             ("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
         ];
-        let mut check = Check::of(stated(&lines).unwrap());
-        check.update(b"hello world");
-        let Err(Fault::Mismatch(text)) = check.verify() else { panic!("the last one is wrong") };
+        let mut verifier = DigestVerifier::new(expected(&lines).unwrap());
+        verifier.update(b"hello world");
+        let Err(BodyError::ChecksumMismatch(text)) = verifier.verify() else {
+            panic!("the last one is wrong")
+        };
         assert!(text.contains("md5") && text.contains("1B2M2Y8AsgTpgAmY7PhCfg=="), "{text}");
     }
 
     #[test]
-    fn an_algorithm_that_is_not_known_is_ignored() {
+    fn unknown_algorithm_is_ignored() {
         for value in ["unixsum=:AA==:", "sha-1024=:AA==:;q=1"] {
-            assert!(stated(&[("Repr-Digest", value)]).unwrap().is_empty(), "{value}");
+            assert!(expected(&[("Repr-Digest", value)]).unwrap().is_empty(), "{value}");
         }
-        assert!(stated(&[("x-goog-hash", "sha1=x")]).unwrap().is_empty());
-        assert_eq!(Check::of(Stated::default()).verify(), Ok(()));
+        assert!(expected(&[("x-goog-hash", "sha1=x")]).unwrap().is_empty());
+        assert_eq!(DigestVerifier::new(ExpectedDigests::default()).verify(), Ok(()));
     }
 
     #[test]
-    fn a_checksum_that_makes_no_sense_is_refused() {
+    fn invalid_checksum_is_refused() {
         for (header, value) in [
             ("x-goog-hash", ""),
             ("x-goog-hash", "crc32c"),
@@ -260,7 +288,7 @@ mod tests {
             ("Content-Digest", "sha-512=:AA==:"),
             ("Content-Digest", "sha-256"),
         ] {
-            let refused = stated(&[(header, value)]).expect_err(value);
+            let refused = expected(&[(header, value)]).expect_err(value);
             assert_eq!(refused.header, header);
         }
     }

@@ -1,79 +1,86 @@
-//! The upload of what a client sends: one file, or those of a form, one after the other.
+//! Upload of bytes that the client sends: one file, or the files of a form one after the other.
 //!
-//! The bytes go to the bucket as they come in. They come once: whatever goes wrong on the client's
-//! side ends the upload, and no object is left.
+//! The bytes go to the bucket as they arrive. They cannot be read again: an error on the client's side
+//! ends the upload, and no object is stored.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::content::Source;
 use crate::gcs::{ErrorKind, NewObject, UploadError, Uploaded};
-use crate::http::body_source::{Bytes, Fault};
+use crate::http::body_source::{BodyError, BodySource};
 use crate::http::multipart::{Boundary, Multipart, PartHead};
 use crate::http::request_id::RequestId;
-use crate::http::response::Answer;
+use crate::http::response::Response;
+use crate::server::auth::Principal;
 use crate::server::problem::{self, Problem};
-use crate::server::uploads::checksums::Check;
-use crate::server::uploads::context::{Face, Reply};
-use crate::server::uploads::file_request::{Chosen, FileHead, FileOrder, Payload};
-use crate::server::uploads::random::{Created, Failure, Left, Watcher, location, origin, panicked};
-use crate::server::uploads::registry::Underway;
+use crate::server::uploads::checksums::DigestVerifier;
+use crate::server::uploads::context::{Context, HandlerResult};
+use crate::server::uploads::file_request::{BodyContent, Chosen, FileHead, FileUploadRequest};
+use crate::server::uploads::outcome::{
+    self, Created, ObjectState, UploadFailure, location, request_metadata,
+};
+use crate::server::uploads::registry::UploadHandle;
 
-/// Uploads what the client sends, and says what became of it.
+/// Uploads the body of a request.
 ///
-/// Not within its caller, whose stack frame the uploads of random bytes hold as well.
+/// Not inlined into its caller, whose stack frame the uploads of random bytes hold as well.
 #[inline(never)]
-pub(crate) fn run(face: &Face, id: &RequestId, order: &FileOrder, underway: &Underway) -> Reply {
-    let left = face.config.max_upload_size.as_u64();
-    let mut upload = FileUpload { face, id, order, underway, left };
-    let announced = order.body.announced();
-    let mut body = order.body.open();
-    match &order.payload {
-        Payload::File(head) => {
-            let uploaded = upload.store(head.clone(), &mut *body, announced)?;
+pub(crate) fn upload(
+    context: &Context,
+    id: &RequestId,
+    request: &FileUploadRequest,
+    handle: &UploadHandle,
+) -> HandlerResult {
+    let remaining = context.config.max_upload_size.as_u64();
+    let mut upload = FileUpload { context, id, request, handle, remaining };
+    let length = request.body.content_length();
+    let mut body = request.body.reader();
+    match &request.content {
+        BodyContent::File(head) => {
+            let uploaded = upload.store(head.clone(), &mut *body, length)?;
             Ok(upload.created(&uploaded))
         }
-        Payload::Form(boundary) => upload.store_form(boundary, &mut *body),
+        BodyContent::Form(boundary) => upload.store_form(boundary, &mut *body),
     }
 }
 
-/// What a request's uploads have in common.
+/// State that the uploads of one request share.
 struct FileUpload<'a> {
-    face: &'a Face,
+    context: &'a Context,
     id: &'a RequestId,
-    order: &'a FileOrder,
-    underway: &'a Underway,
-    /// How many bytes may still be stored.
-    left: u64,
+    request: &'a FileUploadRequest,
+    handle: &'a UploadHandle,
+    /// Bytes that may still be stored.
+    remaining: u64,
 }
 
 impl FileUpload<'_> {
-    fn created(&self, uploaded: &Uploaded) -> Answer {
-        Answer::json(201, &Created::of(uploaded, self.id, None))
-            .with_header("Location", &location(&self.face.config.endpoint, &uploaded.object))
+    fn created(&self, uploaded: &Uploaded) -> Response {
+        Response::json(201, &Created::new(uploaded, self.id, None))
+            .with_header("Location", &location(&self.context.config.endpoint, &uploaded.object))
     }
 
-    /// Stores the files of a form, until one of them cannot be. Those that were stored before that
-    /// stay, and the answer has them.
-    fn store_form(&mut self, boundary: &Boundary, body: &mut dyn Bytes) -> Reply {
+    /// Stores the files of a form until one of them fails. Those that were stored before stay, and the
+    /// response lists them.
+    fn store_form(&mut self, boundary: &Boundary, body: &mut dyn BodySource) -> HandlerResult {
         let mut form = Multipart::new(body, boundary);
         let mut stored = Vec::new();
         match self.store_parts(&mut form, &mut stored) {
             Err(problem) if stored.is_empty() => Err(problem),
             Err(problem) => Err(problem.with("uploads", stored)),
             Ok(()) if stored.is_empty() => {
-                let detail = "The form has no file: no part with a filename. Nothing was stored.";
+                let detail = "The form has no file: no part has a filename. Nothing was stored.";
                 Err(Problem::new(&problem::MALFORMED_BODY, detail))
             }
             Ok(()) => {
-                if let Err(fault) = form.finish() {
-                    log::debug!(requestId = self.id.as_str(); "behind the form's end: {fault}");
+                if let Err(error) = form.finish() {
+                    log::debug!(requestId = self.id.as_str(); "cannot read the epilogue of a form: {error}");
                 }
                 let all = json!({"uploads": stored, "requestId": self.id.as_str()});
-                Ok(Answer::json(201, &all))
+                Ok(Response::json(201, &all))
             }
         }
     }
@@ -84,26 +91,28 @@ impl FileUpload<'_> {
         stored: &mut Vec<Value>,
     ) -> Result<(), Problem> {
         loop {
-            let began = Instant::now();
-            let part = form.next().map_err(|fault| self.ended(&fault, began.elapsed()))?;
+            let started = Instant::now();
+            let part = form.next().map_err(|error| self.form_failed(&error, started.elapsed()))?;
             let Some(part) = part else { return Ok(()) };
-            let Some(head) = self.file_in(&part, form)? else { continue };
+            let Some(head) = self.file_head(&part, form)? else { continue };
             let uploaded = self.store(head, form, None)?;
-            stored.push(json!(Created::of(&uploaded, self.id, None)));
+            stored.push(json!(Created::new(&uploaded, self.id, None)));
         }
     }
 
-    /// The head of the file in this part, if there is one.
-    fn file_in(
+    /// Returns the head of the file in this part, if there is one.
+    fn file_head(
         &self,
         part: &PartHead,
         form: &mut Multipart<'_>,
     ) -> Result<Option<FileHead>, Problem> {
-        let head = FileHead::of_part(part, self.order.naming, &self.face.config.object_prefix)?;
+        let head =
+            FileHead::of_part(part, self.request.naming, &self.context.config.object_prefix)?;
         match head {
             Some((head, Chosen::Yes)) => Ok(Some(head)),
             Some((head, Chosen::No)) => {
-                let first = form.fill().map_err(|fault| self.ended(&fault, Duration::ZERO))?;
+                let first =
+                    form.fill().map_err(|error| self.form_failed(&error, Duration::ZERO))?;
                 Ok(if first.is_empty() { None } else { Some(head) })
             }
             None => Ok(None),
@@ -114,51 +123,42 @@ impl FileUpload<'_> {
     fn store(
         &mut self,
         head: FileHead,
-        bytes: &mut dyn Bytes,
-        announced: Option<u64>,
+        body: &mut dyn BodySource,
+        length: Option<u64>,
     ) -> Result<Uploaded, Problem> {
-        let FileHead { name, content_type, stated } = head;
-        let metadata = origin(self.id, self.order.caller.as_ref());
+        let FileHead { name, content_type, digests } = head;
+        let metadata = request_metadata(self.id, self.request.principal.as_ref());
         let object = NewObject { name, content_type, metadata };
-        let mut sent = Sent {
-            bytes,
-            announced,
-            left: self.left,
-            maximum: self.face.config.max_upload_size.as_u64(),
-            check: Check::of(stated),
-            fault: None,
+        let mut verified = VerifiedBody {
+            body,
+            length,
+            remaining: self.remaining,
+            maximum: self.context.config.max_upload_size.as_u64(),
+            verifier: DigestVerifier::new(digests),
+            error: None,
         };
-        let began = Instant::now();
-        let observer = Watcher {
-            metrics: &self.face.metrics,
-            underway: self.underway,
-            id: self.id,
-            name: &object.name,
-        };
-        self.underway.begins(&object.name);
-        let uploading = AssertUnwindSafe(|| {
-            let (window, timeout) =
-                (self.face.config.upload_window, self.face.config.upload_timeout);
-            self.face.uploader.upload_stream(&object, &mut sent, window, timeout, &observer)
-        });
-        match panic::catch_unwind(uploading) {
-            Ok(Ok(uploaded)) => {
-                self.left -= uploaded.object.size.min(self.left);
-                self.note_stored(&uploaded);
+        let context = self.context;
+        let uploaded = outcome::run(context, self.id, &object.name, self.handle, |observer| {
+            let (window, timeout) = (context.config.upload_window, context.config.upload_timeout);
+            context.uploader.upload_stream(&object, &mut verified, window, timeout, observer)
+        })?;
+        match uploaded {
+            Ok(uploaded) => {
+                self.remaining -= uploaded.object.size.min(self.remaining);
+                self.record_stored(&uploaded);
                 Ok(uploaded)
             }
-            Ok(Err(error)) => Err(self.failed(&object.name, &error, sent.fault.as_ref())),
-            Err(_) => Err(panicked(self.face, self.id, &object.name, began.elapsed())),
+            Err(error) => Err(self.failed(&object.name, &error, verified.error.as_ref())),
         }
     }
 
-    fn note_stored(&self, uploaded: &Uploaded) {
+    fn record_stored(&self, uploaded: &Uploaded) {
         let object = &uploaded.object;
-        self.face.metrics.upload_ended("stored", uploaded.elapsed);
-        self.face.metrics.stored(object.size);
+        self.context.metrics.upload_ended("stored", uploaded.elapsed);
+        self.context.metrics.object_stored(object.size);
         log::info!(
             requestId = self.id.as_str(),
-            caller = self.order.caller_in_log(),
+            caller = Principal::log_name(self.request.principal.as_ref()),
             name = object.name.as_str(),
             size = object.size,
             crc32c:% = object.crc32c,
@@ -171,102 +171,109 @@ impl FileUpload<'_> {
         );
     }
 
-    fn failed(&self, name: &str, error: &UploadError, fault: Option<&Fault>) -> Problem {
-        let failure = match (error.kind(), fault) {
-            (ErrorKind::Source, Some(fault)) => failure_of(fault),
-            // Whatever it sent, it was not enough for a part within UPLOAD_TIMEOUT.
+    fn failed(&self, name: &str, error: &UploadError, body_error: Option<&BodyError>) -> Problem {
+        let failure = match (error.kind(), body_error) {
+            (ErrorKind::Source, Some(body_error)) => failure_of(body_error),
+            // The client did not send enough for a window within UPLOAD_TIMEOUT.
             (ErrorKind::Source, None) => {
-                Failure { problem: &problem::REQUEST_TIMEOUT, outcome: "client-slow" }
+                UploadFailure { problem: &problem::REQUEST_TIMEOUT, outcome: "client-slow" }
             }
             (ErrorKind::Conflict, _) => {
-                Failure { problem: &problem::OBJECT_EXISTS, outcome: "name-taken" }
+                UploadFailure { problem: &problem::OBJECT_EXISTS, outcome: "name-taken" }
             }
-            (kind, _) => Failure::of(kind),
+            (kind, _) => UploadFailure::of(kind),
         };
-        failure.note(self.face, self.id, self.order.caller_in_log(), name, error);
+        failure.record(
+            self.context,
+            self.id,
+            Principal::log_name(self.request.principal.as_ref()),
+            name,
+            error,
+        );
         let detail = match error.kind() {
             ErrorKind::Conflict => format!(
-                "{error}. It was not changed: send the file under another name, or with unique=1."
+                "An object with this name already exists and was not changed ({error}). Choose another \
+                 name, or add ?unique=1."
             ),
-            _ => format!("{error}. {}", Left::by(error).sentence(name)),
+            _ => format!("{error}. {}", ObjectState::after(error).sentence(name)),
         };
-        match fault {
-            Some(Fault::TooLarge(maximum)) => {
-                failure.told(name, error, detail).with("maximum", *maximum)
+        match body_error {
+            Some(BodyError::TooLarge(maximum)) => {
+                failure.to_problem(name, error, detail).with("maximum", *maximum)
             }
-            _ => failure.told(name, error, detail),
+            _ => failure.to_problem(name, error, detail),
         }
     }
 
-    /// The client's body came to a bad end where no file was being stored.
-    fn ended(&self, fault: &Fault, took: Duration) -> Problem {
-        let Failure { problem, outcome } = failure_of(fault);
-        self.face.metrics.upload_ended(outcome, took);
+    /// Records an error of the body between two files, and returns its problem.
+    fn form_failed(&self, error: &BodyError, took: Duration) -> Problem {
+        let UploadFailure { problem, outcome } = failure_of(error);
+        self.context.metrics.upload_ended(outcome, took);
         log::warn!(
             requestId = self.id.as_str(),
-            caller = self.order.caller_in_log(),
+            caller = Principal::log_name(self.request.principal.as_ref()),
             outcome = outcome,
             durationSeconds = took.as_secs_f64();
-            "failed to read a form: {fault}"
+            "failed to read a form: {error}"
         );
-        Problem::new(problem, format!("{fault}."))
+        Problem::new(problem, format!("{error}."))
     }
 }
 
-/// What a fault of the client's means to those outside.
-fn failure_of(fault: &Fault) -> Failure {
-    let (problem, outcome) = match fault {
-        Fault::Gone => (&problem::INCOMPLETE_BODY, "client-gone"),
-        Fault::Stalled(_) => (&problem::REQUEST_TIMEOUT, "client-stalled"),
-        Fault::Slow(_) => (&problem::REQUEST_TIMEOUT, "client-slow"),
-        Fault::TooLarge(_) => (&problem::SIZE_TOO_LARGE, "too-large"),
-        Fault::Malformed(_) => (&problem::MALFORMED_BODY, "malformed"),
-        Fault::Mismatch(_) => (&problem::CHECKSUM_MISMATCH, "checksum-mismatch"),
-        Fault::Interrupted => (&problem::INTERRUPTED, "interrupted"),
+/// Returns the problem type and metric label of an error of the body.
+fn failure_of(error: &BodyError) -> UploadFailure {
+    let (problem, outcome) = match error {
+        BodyError::Disconnected => (&problem::INCOMPLETE_BODY, "client-gone"),
+        BodyError::Stalled(_) => (&problem::REQUEST_TIMEOUT, "client-stalled"),
+        BodyError::TooSlow(_) => (&problem::REQUEST_TIMEOUT, "client-slow"),
+        BodyError::TooLarge(_) => (&problem::SIZE_TOO_LARGE, "too-large"),
+        BodyError::Malformed(_) => (&problem::MALFORMED_BODY, "malformed"),
+        BodyError::ChecksumMismatch(_) => (&problem::CHECKSUM_MISMATCH, "checksum-mismatch"),
+        BodyError::Cancelled => (&problem::INTERRUPTED, "interrupted"),
     };
-    Failure { problem, outcome }
+    UploadFailure { problem, outcome }
 }
 
-/// A file as the uploader reads it: held to its limit, and to its checksums.
-struct Sent<'a> {
-    bytes: &'a mut dyn Bytes,
-    announced: Option<u64>,
-    left: u64,
+/// Body as the uploader reads it: with its limit and its digests verified.
+struct VerifiedBody<'a> {
+    body: &'a mut dyn BodySource,
+    length: Option<u64>,
+    remaining: u64,
     maximum: u64,
-    check: Check,
-    /// Why it could not be read on.
-    fault: Option<Fault>,
+    verifier: DigestVerifier,
+    /// Error that ended the body early.
+    error: Option<BodyError>,
 }
 
-impl Sent<'_> {
-    fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
-        let come = self.bytes.fill()?;
-        if come.is_empty() {
-            self.check.verify()?;
+impl VerifiedBody<'_> {
+    fn next(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        let available = self.body.fill()?;
+        if available.is_empty() {
+            self.verifier.verify()?;
             return Ok(0);
         }
-        if come.len() as u64 > self.left {
-            return Err(Fault::TooLarge(self.maximum));
+        if available.len() as u64 > self.remaining {
+            return Err(BodyError::TooLarge(self.maximum));
         }
-        let count = come.len().min(buffer.len());
-        let (buffer, come) = (&mut buffer[..count], &come[..count]);
-        buffer.copy_from_slice(come);
-        self.check.update(buffer);
-        self.bytes.consume(count);
-        self.left -= count as u64;
+        let count = available.len().min(buffer.len());
+        let buffer = &mut buffer[..count];
+        buffer.copy_from_slice(&available[..count]);
+        self.verifier.update(buffer);
+        self.body.consume(count);
+        self.remaining -= count as u64;
         Ok(count)
     }
 }
 
-impl Source for Sent<'_> {
-    fn announced(&self) -> Option<u64> {
-        self.announced
+impl Source for VerifiedBody<'_> {
+    fn declared_size(&self) -> Option<u64> {
+        self.length
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.next(buffer).map_err(|fault| {
-            let error = io::Error::other(fault.to_string());
-            self.fault = Some(fault);
+        self.next(buffer).map_err(|body_error| {
+            let error = io::Error::other(body_error.to_string());
+            self.error = Some(body_error);
             error
         })
     }

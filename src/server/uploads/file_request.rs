@@ -1,111 +1,102 @@
-//! What a client's own file is to become, by the head of its request: who sends it, under which name,
-//! of which type, and with which checksums.
+//! Request for an upload of one file or of a form: name, type and digests, from the request's head.
 //!
-//! All that can be refused is refused here, before a byte of the file has been read.
+//! Everything that can be refused is refused here, before a byte of the body is read.
 
 use percent_encoding::percent_decode_str;
 
 use crate::content::ObjectPrefix;
 use crate::http::body::Body;
-use crate::http::content_disposition::Disposition;
-use crate::http::header_params::{Parameters, is_token};
+use crate::http::content_disposition::ContentDisposition;
+use crate::http::header_params::{ParameterizedValue, is_media_type};
 use crate::http::multipart::{Boundary, PartHead};
-use crate::http::request::Received;
-use crate::server::Config;
-use crate::server::auth::Caller;
+use crate::http::request::Request;
+use crate::server::auth::Principal;
+use crate::server::config::Config;
 use crate::server::problem::{self, Problem, quoted};
 use crate::server::router;
-use crate::server::uploads::checksums::{self, Stated};
+use crate::server::uploads::checksums::{self, ExpectedDigests};
 use crate::server::uploads::query::{self, FileQuery, Naming};
 
-/// What a file is of which nothing is said.
-const UNKNOWN_TYPE: &str = "application/octet-stream";
+/// Media type of a file whose client sends none.
+const DEFAULT_TYPE: &str = "application/octet-stream";
 
-/// What curl says of a file of which nothing was said to it. No file is of that type.
-const CURLS_DEFAULT: &str = "application/x-www-form-urlencoded";
+/// curl's default Content-Type for `--data`; never a file's real type.
+const CURL_DEFAULT_TYPE: &str = "application/x-www-form-urlencoded";
 
 const FORM: &str = "multipart/form-data";
 
-/// The longest media type.
-const MAX_TYPE: usize = 255;
-
-/// What a form may have beyond its files, in bytes: boundaries, heads, fields.
+/// Bytes of a form beyond its files: boundaries, heads, fields.
 const FORM_OVERHEAD: u64 = 1 << 20;
 
-/// An upload of one file or several.
+/// Request for an upload of one file or several.
 #[derive(Clone, Debug)]
-pub(crate) struct FileOrder {
+pub(crate) struct FileUploadRequest {
     pub(crate) body: Body,
-    pub(crate) payload: Payload,
+    pub(crate) content: BodyContent,
     pub(crate) naming: Naming,
-    /// Who ordered it; `None` where everybody may.
-    pub(crate) caller: Option<Caller>,
+    /// `None` where tokens are not required.
+    pub(crate) principal: Option<Principal>,
 }
 
-/// What the body is.
+/// Content of the body.
 #[derive(Clone, Debug)]
-pub(crate) enum Payload {
+pub(crate) enum BodyContent {
     File(FileHead),
     Form(Boundary),
 }
 
-/// What is said of a file.
+/// Name, type and digests of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileHead {
-    /// The object's whole name.
+    /// Full name of the object.
     pub(crate) name: String,
     pub(crate) content_type: String,
-    pub(crate) stated: Stated,
+    pub(crate) digests: ExpectedDigests,
 }
 
-impl FileOrder {
-    /// Reads a request; whoever may not upload learns nothing else.
-    pub(crate) fn of(
-        received: &Received,
+impl FileUploadRequest {
+    /// Parses a request. Authentication comes first: without it, no other error is reported.
+    pub(crate) fn parse(
+        request: &Request,
         path: &str,
         query: Option<&str>,
         config: &Config,
     ) -> Result<Self, Problem> {
-        let caller = config.access.uploader(&received.values("Authorization"))?;
-        refuse_what_means_nothing_here(received)?;
-        let body = received.body.clone().ok_or_else(length_required)?;
+        let principal = config.auth.uploader(&request.values("Authorization"))?;
+        refuse_unsupported_headers(request)?;
+        let body = request.body.clone().ok_or_else(length_required)?;
         let FileQuery { name, naming } = query::file(query)?;
         let name = match name {
             Some(name) => Some(name),
             None => name_in_path(path)?,
         };
-        let payload = match boundary(received)? {
-            Some(boundary) => form(received, boundary, name.as_deref())?,
-            None => Payload::File(file(received, name, naming, &config.object_prefix)?),
+        let content = match boundary(request)? {
+            Some(boundary) => form(request, boundary, name.as_deref())?,
+            None => BodyContent::File(file(request, name, naming, &config.object_prefix)?),
         };
-        payload.refuse_what_is_too_large(&body, config.max_upload_size.as_u64())?;
-        Ok(Self { body, payload, naming, caller })
+        content.check_length(&body, config.max_upload_size.as_u64())?;
+        Ok(Self { body, content, naming, principal })
     }
 
-    /// How long the file is, if it is one, and its client says so beforehand.
-    pub(crate) fn announced(&self) -> Option<u64> {
-        match self.payload {
-            Payload::File(_) => self.body.announced(),
-            Payload::Form(_) => None,
+    /// Returns the length of a single file, if the client announced it.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        match self.content {
+            BodyContent::File(_) => self.body.content_length(),
+            BodyContent::Form(_) => None,
         }
-    }
-
-    /// The caller's name, or `-`, which is nobody's, where everybody may upload.
-    pub(crate) fn caller_in_log(&self) -> &str {
-        self.caller.as_ref().map_or("-", Caller::as_str)
     }
 }
 
-impl Payload {
-    fn refuse_what_is_too_large(&self, body: &Body, maximum: u64) -> Result<(), Problem> {
+impl BodyContent {
+    fn check_length(&self, body: &Body, maximum: u64) -> Result<(), Problem> {
         let allowed = match self {
             Self::File(_) => maximum,
             Self::Form(_) => maximum.saturating_add(FORM_OVERHEAD),
         };
-        match body.announced() {
+        match body.content_length() {
             Some(length) if length > allowed => {
                 let detail = format!(
-                    "The body has {length} bytes, and a file may have {maximum}. Nothing was stored."
+                    "The body has {length} bytes; the maximum is {maximum}. Nothing was stored."
                 );
                 Err(Problem::new(&problem::SIZE_TOO_LARGE, detail).with("maximum", maximum))
             }
@@ -114,25 +105,24 @@ impl Payload {
     }
 }
 
-fn refuse_what_means_nothing_here(received: &Received) -> Result<(), Problem> {
-    if !received.values("Idempotency-Key").is_empty() {
-        let detail = "An Idempotency-Key is for random files alone. Give a file a name instead: it \
-            is stored under it once, and then is 409.";
+fn refuse_unsupported_headers(request: &Request) -> Result<(), Problem> {
+    if !request.values("Idempotency-Key").is_empty() {
+        let detail = "Idempotency-Key is supported for random files only. Name the file instead: a \
+            second upload under the same name returns 409.";
         return Err(Problem::new(&problem::BAD_IDEMPOTENCY_KEY, detail));
     }
-    if !received.values("Content-Range").is_empty() {
-        let detail = "A file is stored as a whole: send all of it, without Content-Range.";
+    if !request.values("Content-Range").is_empty() {
+        let detail =
+            "Partial uploads are not supported: send the whole file, without Content-Range.";
         return Err(Problem::new(&problem::CONTENT_RANGE, detail));
     }
-    let codings = received.values("Content-Encoding");
-    match codings.iter().all(|coding| coding.trim().eq_ignore_ascii_case("identity")) {
-        true => Ok(()),
-        false => {
-            let detail = "A file is stored as it comes: send it without Content-Encoding.";
-            let problem = Problem::new(&problem::CONTENT_CODING, detail);
-            Err(problem.with_header("Accept-Encoding", "identity"))
-        }
+    let codings = request.values("Content-Encoding");
+    if codings.iter().all(|coding| coding.trim().eq_ignore_ascii_case("identity")) {
+        return Ok(());
     }
+    let detail = "Content codings are not supported: send the file without Content-Encoding.";
+    let problem = Problem::new(&problem::CONTENT_CODING, detail);
+    Err(problem.with_header("Accept-Encoding", "identity"))
 }
 
 fn length_required() -> Problem {
@@ -143,62 +133,64 @@ fn length_required() -> Problem {
 fn name_in_path(path: &str) -> Result<Option<String>, Problem> {
     let name = router::name_in(path);
     let decoded = percent_decode_str(name).decode_utf8().map_err(|_| {
-        let detail = format!("The name in the path, {}, is not UTF-8.", quoted(name));
+        let detail = format!("The name in the path, {}, is not valid UTF-8.", quoted(name));
         Problem::new(&problem::BAD_NAME, detail)
     })?;
     Ok(Some(decoded.into_owned()).filter(|name| !name.is_empty()))
 }
 
-/// What separates the parts, if the body is a form.
-fn boundary(received: &Received) -> Result<Option<Boundary>, Problem> {
+/// Returns the boundary of the parts, if the body is a form.
+fn boundary(request: &Request) -> Result<Option<Boundary>, Problem> {
     let bad = |detail| Problem::new(&problem::BAD_CONTENT_TYPE, detail);
-    match received.values("Content-Type")[..] {
+    match request.values("Content-Type")[..] {
         [] => Ok(None),
-        [one] => match Parameters::parse(one) {
+        [one] => match ParameterizedValue::parse(one) {
             Some(parameters) if parameters.value == FORM => {
                 let boundary = parameters.get("boundary").and_then(Boundary::new);
-                boundary.map(Some).ok_or_else(|| bad("A form needs a boundary (RFC 7578)."))
+                boundary.map(Some).ok_or_else(|| {
+                    bad("A form needs a valid boundary in its Content-Type (RFC 7578).")
+                })
             }
             Some(_) => Ok(None),
-            None => Err(bad("Content-Type makes no sense: write text/plain; charset=utf-8.")),
+            None => Err(bad("Invalid Content-Type: send one like text/plain; charset=utf-8.")),
         },
-        _ => Err(bad("Content-Type is there more than once: send one.")),
+        _ => Err(bad("Content-Type was sent more than once: send exactly one.")),
     }
 }
 
-fn form(received: &Received, boundary: Boundary, name: Option<&str>) -> Result<Payload, Problem> {
+fn form(request: &Request, boundary: Boundary, name: Option<&str>) -> Result<BodyContent, Problem> {
     if name.is_some() {
-        let detail = "name is for a body that is one file: in a form, each file brings its own.";
-        return Err(query::bad_parameter("name", detail));
+        let detail = "The parameter name is for a body that is one file: in a form, each part has its own name.";
+        return Err(query::invalid_parameter("name", detail));
     }
-    if checksums::HEADERS.iter().any(|header| !received.values(header).is_empty()) {
+    if checksums::HEADERS.iter().any(|header| !request.values(header).is_empty()) {
         let detail =
-            "A checksum of a whole form is not looked at: state each file's with its part.";
+            "Checksums of a whole form are not supported: send each file's checksum with its part.";
         return Err(Problem::new(&problem::BAD_CHECKSUM, detail));
     }
-    Ok(Payload::Form(boundary))
+    Ok(BodyContent::Form(boundary))
 }
 
 fn file(
-    received: &Received,
+    request: &Request,
     name: Option<String>,
     naming: Naming,
     prefix: &ObjectPrefix,
 ) -> Result<FileHead, Problem> {
     let name = match name {
         Some(name) => Some(name),
-        None => disposition(&received.values("Content-Disposition"))?.and_then(|d| d.file_name),
+        None => disposition(&request.values("Content-Disposition"))?.and_then(|d| d.file_name),
     };
     let name = name.filter(|name| !name.is_empty());
     Ok(FileHead {
         name: object_name(name.as_deref(), naming, prefix)?,
-        content_type: content_type(&received.values("Content-Type"))?,
-        stated: stated(|name| received.values(name))?,
+        content_type: content_type(&request.values("Content-Type"))?,
+        digests: digests(|name| request.values(name))?,
     })
 }
 
 impl FileHead {
-    /// The head of a part of a form; `None` if the part is no file, but a field.
+    /// Parses the head of a part of a form; `None` if the part is a field and not a file.
     pub(crate) fn of_part(
         part: &PartHead,
         naming: Naming,
@@ -213,21 +205,21 @@ impl FileHead {
         let head = Self {
             name: object_name(name, naming, prefix)?,
             content_type: content_type(&part.values("Content-Type"))?,
-            stated: stated(|name| part.values(name))?,
+            digests: digests(|name| part.values(name))?,
         };
         Ok(Some((head, chosen)))
     }
 }
 
-/// Whether a form's user has chosen a file: browsers send a part all the same.
+/// Choice of a file in a form: browsers send a part without a name if no file was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chosen {
     Yes,
-    /// An empty part is no file then.
+    /// An empty part is not a file then.
     No,
 }
 
-/// The object's whole name: the one that the client chose, or a new one.
+/// Returns the full name of the object: the name that the client chose, or a new one.
 fn object_name(
     chosen: Option<&str>,
     naming: Naming,
@@ -244,45 +236,44 @@ fn object_name(
     })
 }
 
-fn disposition(values: &[&str]) -> Result<Option<Disposition>, Problem> {
+fn disposition(values: &[&str]) -> Result<Option<ContentDisposition>, Problem> {
     let parsed = match values {
         [] => return Ok(None),
-        [one] => Disposition::parse(one),
+        [one] => ContentDisposition::parse(one),
         _ => None,
     };
     parsed.map(Some).ok_or_else(|| {
-        let detail = "Content-Disposition must be there once, like attachment; filename=\"a.txt\"; \
-            filename*=UTF-8''%C3%A4.txt.";
-        Problem::new(&problem::BAD_DISPOSITION, detail)
+        let detail = "Send exactly one valid Content-Disposition, for example attachment; \
+            filename=\"a.txt\"; filename*=UTF-8''%C3%A4.txt.";
+        Problem::new(&problem::BAD_CONTENT_DISPOSITION, detail)
     })
 }
 
-/// The media type to be stored.
+/// Returns the media type to be stored.
 fn content_type(values: &[&str]) -> Result<String, Problem> {
     match values {
-        [] => Ok(UNKNOWN_TYPE.to_owned()),
-        [one] if is_media_type(one) => match one.eq_ignore_ascii_case(CURLS_DEFAULT) {
-            true => Ok(UNKNOWN_TYPE.to_owned()),
-            false => Ok((*one).to_owned()),
-        },
+        [] => Ok(DEFAULT_TYPE.to_owned()),
+        [one] if is_media_type(one) => {
+            if one.eq_ignore_ascii_case(CURL_DEFAULT_TYPE) {
+                Ok(DEFAULT_TYPE.to_owned())
+            } else {
+                Ok((*one).to_owned())
+            }
+        }
         _ => {
-            let detail = "Content-Type must be there once, like text/plain; charset=utf-8.";
+            let detail =
+                "Send exactly one valid Content-Type, for example text/plain; charset=utf-8.";
             Err(Problem::new(&problem::BAD_CONTENT_TYPE, detail))
         }
     }
 }
 
-fn is_media_type(text: &str) -> bool {
-    let printable = text.len() <= MAX_TYPE && text.bytes().all(|b| matches!(b, b' '..=b'~'));
-    let parsed = Parameters::parse(text).filter(|_| printable);
-    let kind = parsed.as_ref().and_then(|parsed| parsed.value.split_once('/'));
-    kind.is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
-}
-
-fn stated<'a>(values_of: impl Fn(&'static str) -> Vec<&'a str>) -> Result<Stated, Problem> {
-    Stated::of(values_of).map_err(|bad| {
+fn digests<'a>(
+    values_of: impl Fn(&'static str) -> Vec<&'a str>,
+) -> Result<ExpectedDigests, Problem> {
+    ExpectedDigests::from_headers(values_of).map_err(|bad| {
         let detail = format!(
-            "{} makes no sense: it takes base64 of the whole checksum, like x-goog-hash: \
+            "Invalid {}: it takes the base64 encoding of the checksum, for example x-goog-hash: \
              crc32c=yZRlqg==, Content-MD5: XrY7u+Ae7tCTyyK7j1rNww== or Repr-Digest: sha-256=:…:.",
             bad.header
         );

@@ -1,83 +1,87 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a client that lost the answer
-//! to an upload repeats it with the same key, and gets the same object.
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a client that lost the
+//! response to an upload repeats it with the same key, and gets the same object.
 //!
-//! Nothing is remembered here. The object's name and its content derive from the key, and Cloud
-//! Storage creates no object that exists (`ifGenerationMatch=0`): so it is the bucket that
-//! remembers, for every replica, after every restart, and as long as the object is there.
+//! The server stores no keys. The object's name and content derive from the key, and Cloud Storage
+//! does not overwrite an existing object (`ifGenerationMatch=0`): so the bucket is the memory, for
+//! every replica, after every restart, and as long as the object exists.
 //!
-//! # How a name derives
+//! # Derivation of the name
 //!
-//! This is for ever: another derivation would store an object twice.
+//! This must never change: another derivation would store an object twice.
 //!
 //! SHA-256 over, one after the other, each preceded by its length in bytes as eight bytes, big
-//! endian: the text `gcs-uploader idempotency 1`, the name of the caller's token (nothing where
-//! tokens are not asked for), the prefix of the objects' names, and the key. The first 16 bytes
+//! endian: the text `gcs-uploader idempotency 1`, the name of the principal (nothing where
+//! tokens are not required), the prefix of the objects' names, and the key. The first 16 bytes
 //! of the hash, as a UUID version 8 (RFC 9562, section 5.8), follow the prefix in the name; the
 //! last 16 are the seed of the content, big endian.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::content::{ObjectPrefix, Seed};
-use crate::server::auth::Caller;
+use crate::server::auth::Principal;
 use crate::server::problem::{self, Problem};
 
-/// The longest key, in characters.
-const LONGEST: usize = 255;
+/// Characters of a key.
+const MAX_LENGTH: usize = 255;
 
-/// The bare form's characters: what RFC 8941 allows in a token, wherever they stand, so that a
-/// UUID needs no quotes.
-const BARE: &[u8] = b"!#$%&'*+-.^_`|~:/";
+/// Characters of the unquoted form, besides letters and digits: those that RFC 8941 allows in a
+/// token, in any position, so that a UUID needs no quotes.
+const UNQUOTED: &[u8] = b"!#$%&'*+-.^_`|~:/";
 
-/// What a client calls the upload, whichever way it wrote it.
+/// Idempotency key without its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key(String);
+pub(crate) struct IdempotencyKey(String);
 
-/// What is the same for every upload with the same key.
+/// Name and seed of the object, equal for all uploads with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) seed: Seed,
 }
 
-impl Key {
-    /// The key in the values of all `Idempotency-Key` headers of a request.
-    pub(crate) fn of(values: &[&str]) -> Result<Option<Self>, Problem> {
+impl IdempotencyKey {
+    /// Reads the key from the values of all `Idempotency-Key` headers of a request.
+    pub(crate) fn from_headers(values: &[&str]) -> Result<Option<Self>, Problem> {
         match values {
             [] => Ok(None),
             [one] => match Self::parse(one) {
                 Some(key) => Ok(Some(key)),
-                None => Err(bad_key(
+                None => Err(invalid_key(
                     "Idempotency-Key must be 1 to 255 printable ASCII characters in double quotes; \
                      without quotes, letters, digits and !#$%&'*+-.^_`|~:/ will do.",
                 )),
             },
-            _ => Err(bad_key("Idempotency-Key is there more than once: send one.")),
+            _ => Err(invalid_key("Idempotency-Key was sent more than once: send exactly one.")),
         }
     }
 
-    /// A string of RFC 8941, section 3.3.3, or a bare word.
+    /// Parses a string (RFC 8941, section 3.3.3) or the unquoted form.
     fn parse(value: &str) -> Option<Self> {
         let value = value.trim_matches(' ');
         let key = match value.strip_prefix('"') {
             Some(rest) => unquoted(rest.strip_suffix('"')?)?,
             None => {
-                let legal = |b: u8| b.is_ascii_alphanumeric() || BARE.contains(&b);
+                let legal = |b: u8| b.is_ascii_alphanumeric() || UNQUOTED.contains(&b);
                 value.bytes().all(legal).then(|| value.to_owned())?
             }
         };
-        (1..=LONGEST).contains(&key.len()).then_some(Self(key))
+        (1..=MAX_LENGTH).contains(&key.len()).then_some(Self(key))
     }
 
-    /// The key as it stands between quotes.
+    /// Returns the key as it is written between quotes.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn escaped(&self) -> String {
         self.0.replace('\\', "\\\\").replace('"', "\\\"")
     }
 
-    /// What the key stands for when this caller uses it.
-    pub(crate) fn identity(&self, caller: Option<&Caller>, prefix: &ObjectPrefix) -> Identity {
-        let caller = caller.map_or("", Caller::as_str);
-        let parts = ["gcs-uploader idempotency 1", caller, prefix.as_str(), &self.0];
+    /// Derives the object of a principal's upload with this key.
+    pub(crate) fn identity(
+        &self,
+        principal: Option<&Principal>,
+        prefix: &ObjectPrefix,
+    ) -> Identity {
+        let principal = principal.map_or("", Principal::as_str);
+        let parts = ["gcs-uploader idempotency 1", principal, prefix.as_str(), &self.0];
         let mut hash = Sha256::new();
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
@@ -91,7 +95,7 @@ impl Key {
     }
 }
 
-/// What stands between the quotes, with its escapes undone.
+/// Returns the unescaped text of a quoted string, without its quotes.
 fn unquoted(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut characters = text.chars();
@@ -106,7 +110,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(out)
 }
 
-fn bad_key(detail: &str) -> Problem {
+fn invalid_key(detail: &str) -> Problem {
     Problem::new(&problem::BAD_IDEMPOTENCY_KEY, detail)
 }
 
@@ -114,8 +118,8 @@ fn bad_key(detail: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn key(value: &str) -> Key {
-        Key::of(&[value]).unwrap().unwrap()
+    fn key(value: &str) -> IdempotencyKey {
+        IdempotencyKey::from_headers(&[value]).unwrap().unwrap()
     }
 
     fn identity(key_value: &str, caller: Option<&str>, prefix: &str) -> Identity {
@@ -124,24 +128,24 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_none() {
-        assert_eq!(Key::of(&[]).unwrap(), None);
+    fn idempotency_key_is_optional() {
+        assert_eq!(IdempotencyKey::from_headers(&[]).unwrap(), None);
     }
 
     #[test]
-    fn quoted_or_bare_it_is_the_same() {
+    fn quoted_and_unquoted_key_are_equal() {
         let uuid = "8e03978e-40d5-43e8-bc93-6894a57f9324";
         assert_eq!(key(uuid), key(&format!("\"{uuid}\"")));
         assert_eq!(key(uuid), key(&format!(" {uuid} ")));
     }
 
     #[test]
-    fn a_quoted_one_may_have_what_must_be_escaped() {
-        assert_eq!(key(r#""a \"b\" \\c""#), Key(r#"a "b" \c"#.to_owned()));
+    fn quoted_key_may_contain_escapes() {
+        assert_eq!(key(r#""a \"b\" \\c""#), IdempotencyKey(r#"a "b" \c"#.to_owned()));
     }
 
     #[test]
-    fn a_senseless_one_is_refused() {
+    fn invalid_key_is_refused() {
         let (long, quoted) = ("k".repeat(256), format!("\"{}\"", "k".repeat(256)));
         for value in [
             "",
@@ -164,16 +168,21 @@ mod tests {
             &long,
             &quoted,
         ] {
-            assert_eq!(Key::of(&[value]).unwrap_err().status(), 400, "{value:?}");
+            assert_eq!(
+                IdempotencyKey::from_headers(&[value]).unwrap_err().status(),
+                400,
+                "{value:?}"
+            );
         }
-        assert_eq!(Key::of(&["a", "a"]).unwrap_err().status(), 400);
+        assert_eq!(IdempotencyKey::from_headers(&["a", "a"]).unwrap_err().status(), 400);
         assert!(
-            Key::of(&[&long[1..]]).is_ok() && Key::of(&[&format!("\"{}\"", &long[1..])]).is_ok()
+            IdempotencyKey::from_headers(&[&long[1..]]).is_ok()
+                && IdempotencyKey::from_headers(&[&format!("\"{}\"", &long[1..])]).is_ok()
         );
     }
 
     #[test]
-    fn it_is_the_callers_own() {
+    fn identity_differs_by_key_principal_and_prefix() {
         let names: std::collections::HashSet<_> = [
             identity("k", None, "p/"),
             identity("l", None, "p/"),
@@ -187,10 +196,10 @@ mod tests {
         assert_eq!(names.len(), 10);
     }
 
-    // Worked out with another implementation of SHA-256 from what this module's head says. If
-    // this test fails, every repetition in the world stores a second object.
+    // Computed with another implementation of SHA-256 from the description at the top of this module.
+    // If this test fails, a repeated request stores a second object.
     #[test]
-    fn the_derivation_is_for_ever() {
+    fn derivation_never_changes() {
         let is = identity("8e03978e-40d5-43e8-bc93-6894a57f9324", Some("ci"), "reports/");
         assert_eq!(is.name, "reports/9ab28967-d754-874f-83fd-135a65b78ffc");
         assert_eq!(is.seed.to_string(), "d5ea41268ded915b8bd98f6dbce3fb70");

@@ -1,14 +1,15 @@
-//! Uploads: their requests, the queue, the workers, and the record of what was uploaded.
+//! Uploads: requests, queue, workers, and the registry of running and finished ones.
 
 pub(crate) mod checksums;
 pub(crate) mod context;
-pub(crate) mod file;
+mod file;
 pub(crate) mod file_request;
 pub(crate) mod idempotency;
+mod outcome;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod random;
 pub(crate) mod random_request;
-pub(crate) mod rate;
 pub(crate) mod registry;
-pub(crate) mod throughput;
+mod throughput;
+pub(crate) mod worker;

@@ -1,168 +1,140 @@
-//! The queue in which uploads wait, and the workers that take them from it.
-//!
-//! Both are fixed in number: here, and nowhere else, does work wait.
-
-use std::io;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
+//! The bounded queue in which uploads wait for a worker.
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
+use std::time::Instant;
 
-use crate::http::prefer::Answered;
-use crate::http::request::Client;
-use crate::server::admission::Admission;
-use crate::server::auth::Caller;
-use crate::server::uploads::context::Face;
-use crate::server::uploads::file;
-use crate::server::uploads::file_request::FileOrder;
-use crate::server::uploads::random;
-use crate::server::uploads::random_request::Order;
-use crate::server::uploads::registry::Underway;
+use crate::http::prefer::Respond;
+use crate::http::request::Request;
+use crate::http::request_id::RequestId;
+use crate::server::admission::UploadPermit;
+use crate::server::auth::Principal;
+use crate::server::uploads::file_request::FileUploadRequest;
+use crate::server::uploads::random_request::RandomUploadRequest;
+use crate::server::uploads::registry::UploadHandle;
 
-/// How much less than its share a worker gets of a processor that others want, too.
-const NICENESS: i32 = 5;
-
-/// An upload that was taken in.
+/// An accepted upload.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) client: Client,
-    pub(crate) work: Work,
-    pub(crate) underway: Underway,
-    /// Held until the client has been answered, or until the end if it was long before.
-    pub(crate) admission: Admission,
+    pub(crate) upload: UploadRequest,
+    pub(crate) handle: UploadHandle,
+    /// Held until the client has its response, or until the end if it had one long before.
+    pub(crate) permit: UploadPermit,
 }
 
-/// Where the bytes of an upload come from.
+/// Client of an upload.
 #[derive(Debug)]
-pub(crate) enum Work {
-    /// They are made here.
-    Random(Order),
-    /// The client sends them.
-    File(FileOrder),
+pub(crate) enum Client {
+    /// A request that awaits its response.
+    Waiting(Box<Request>),
+    /// The client has a response already, which says where to look (RFC 7240, `respond-async`).
+    Detached(RequestId),
 }
 
-impl Work {
-    /// Who ordered it; `None` where everybody may.
-    pub(crate) fn caller(&self) -> Option<&Caller> {
+impl Client {
+    /// Returns the id of the request.
+    pub(crate) fn request_id(&self) -> &RequestId {
         match self {
-            Self::Random(order) => order.caller.as_ref(),
-            Self::File(order) => order.caller.as_ref(),
+            Self::Waiting(request) => &request.id,
+            Self::Detached(id) => id,
+        }
+    }
+}
+
+/// Request for an upload, by the source of its bytes.
+#[derive(Debug)]
+pub(crate) enum UploadRequest {
+    /// Random bytes that the server generates.
+    Random(RandomUploadRequest),
+    /// Bytes that the client sends.
+    File(FileUploadRequest),
+}
+
+impl UploadRequest {
+    /// Returns the principal; `None` where tokens are not required.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Random(request) => request.principal.as_ref(),
+            Self::File(request) => request.principal.as_ref(),
         }
     }
 
-    /// How large the object will be, where that is known beforehand.
+    /// Returns the size of the object, if it is known beforehand.
     pub(crate) fn size(&self) -> Option<u64> {
         match self {
-            Self::Random(order) => Some(order.size.as_u64()),
-            Self::File(order) => order.announced(),
+            Self::Random(request) => Some(request.size.as_u64()),
+            Self::File(request) => request.content_length(),
         }
     }
 
-    /// Whoever sends a file stays until it is sent, and gets its answer then.
-    pub(crate) fn answered(&self) -> Answered {
+    /// Returns the time of the response. A client that sends a file waits until it is stored.
+    pub(crate) fn respond(&self) -> Respond {
         match self {
-            Self::Random(order) => order.answered,
-            Self::File(_) => Answered::AtTheEnd,
+            Self::Random(request) => request.respond,
+            Self::File(_) => Respond::WhenDone,
         }
     }
 }
 
 #[derive(Debug)]
-enum Task {
+enum Message {
     Upload(Box<Job>),
-    End,
+    Stop,
 }
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sender: Sender<Task>,
-    receiver: Receiver<Task>,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
 }
 
 impl Queue {
-    /// Room for `depth` uploads; with none, one is taken only if a worker waits for it.
+    /// Creates a queue for `depth` uploads. With 0, an upload is accepted only if a worker waits.
     pub(crate) fn new(depth: usize) -> Self {
         let (sender, receiver) = bounded(depth);
         Self { sender, receiver }
     }
 
-    pub(crate) fn depth(&self) -> usize {
+    /// Returns how many uploads wait.
+    pub(crate) fn len(&self) -> usize {
         self.receiver.len()
     }
 
-    /// Takes a job in, or gives it back if the queue is full.
-    pub(crate) fn offer(&self, job: Job) -> Result<(), Box<Job>> {
-        match self.sender.try_send(Task::Upload(Box::new(job))) {
+    /// Adds a job, or returns it if the queue is full.
+    pub(crate) fn try_push(&self, job: Job) -> Result<(), Box<Job>> {
+        match self.sender.try_send(Message::Upload(Box::new(job))) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) => match task {
-                Task::Upload(job) => Err(job),
-                Task::End => Ok(()),
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => match message
+            {
+                Message::Upload(job) => Err(job),
+                Message::Stop => Ok(()),
             },
         }
     }
 
-    /// Takes out one job that still waits.
-    pub(crate) fn take_back(&self) -> Option<Box<Job>> {
-        self.receiver.try_iter().find_map(|task| match task {
-            Task::Upload(job) => Some(job),
-            Task::End => None,
+    /// Waits for the next job; `None` if the worker is to stop.
+    pub(crate) fn pop(&self) -> Option<Box<Job>> {
+        match self.receiver.recv() {
+            Ok(Message::Upload(job)) => Some(job),
+            Ok(Message::Stop) | Err(_) => None,
+        }
+    }
+
+    /// Removes one job that still waits.
+    pub(crate) fn try_pop(&self) -> Option<Box<Job>> {
+        self.receiver.try_iter().find_map(|message| match message {
+            Message::Upload(job) => Some(job),
+            Message::Stop => None,
         })
     }
 
-    /// Tells `workers` workers to end; those that are not idle by `deadline` are not told.
-    pub(crate) fn end(&self, workers: usize, deadline: Instant) {
-        for _ in 0..workers {
-            match self.sender.send_deadline(Task::End, deadline) {
+    /// Stops this many workers. Those that are busy beyond `deadline` are not stopped.
+    pub(crate) fn stop_workers(&self, count: usize, deadline: Instant) {
+        for _ in 0..count {
+            match self.sender.send_deadline(Message::Stop, deadline) {
                 Ok(()) => {}
                 Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => return,
             }
         }
     }
-}
-
-/// Starts the workers of `face`.
-pub(crate) fn start_workers(face: &Arc<Face>) -> io::Result<Vec<JoinHandle<()>>> {
-    (1..=face.config.workers.get())
-        .map(|number| {
-            let face = Arc::clone(face);
-            thread::Builder::new().name(format!("worker-{number}")).spawn(move || work(&face))
-        })
-        .collect()
-}
-
-fn work(face: &Arc<Face>) {
-    step_back();
-    for task in &face.queue.receiver {
-        match task {
-            Task::Upload(job) => face.guarded(|| serve(face, *job)),
-            Task::End => return,
-        }
-    }
-}
-
-/// Lets the threads that answer health and readiness go first, where processors are short. On Linux
-/// niceness is a thread's own, anybody may raise his, and beyond the container it counts for nothing.
-fn step_back() {
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        log::debug!("a worker has the priority of the others: {error}");
-    }
-}
-
-/// Not within [`work`], whose stack frame an idle worker holds as well.
-#[inline(never)]
-fn serve(face: &Arc<Face>, job: Job) {
-    let Job { client, work, underway, admission } = job;
-    if face.intake.may_begin() {
-        face.metrics.worker_began();
-        let reply = match &work {
-            Work::Random(order) => random::run(face, client.id(), order, &underway),
-            Work::File(order) => file::run(face, client.id(), order, &underway),
-        };
-        face.metrics.worker_ended();
-        face.conclude(client, underway, reply);
-    } else {
-        face.conclude(client, underway, Err(crate::server::uploads::context::draining()));
-    }
-    drop(admission);
 }

@@ -1,253 +1,256 @@
-//! What is being uploaded and what lately was, for whoever looks: in memory, and no more of it than
-//! there are uploads that may run or wait, and [`REMEMBERED`] that have ended.
+//! Registry of uploads: those that are queued or running, and the last [`MAX_FINISHED`] that finished.
+//! In memory, and bounded.
 //!
-//! An upload takes the lock twice in its life, when it is entered and when it ends, and each time
-//! for one insertion. All that it tells on its way goes into its own entry. Whoever looks copies
-//! references under the lock, and reads after.
+//! An upload takes the lock twice, when it is registered and when it finishes, each time for one
+//! insertion. Its progress goes into its own entry. A reader copies references under the lock, and
+//! reads them afterwards.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::http::request_id::RequestId;
-use crate::http::response::Answer;
-use crate::server::auth::Caller;
+use crate::http::response::Response;
+use crate::server::auth::Principal;
 use crate::server::upload_id::UploadId;
-use crate::server::uploads::rate::{Pace, per_second};
-use crate::server::uploads::throughput::{History, Throughput};
+use crate::server::uploads::throughput::{
+    RateMeter, ThroughputHistory, ThroughputSeries, per_second,
+};
+use crate::sync::LockExt;
 
-/// How many uploads that have ended are remembered.
-pub(crate) const REMEMBERED: usize = 100;
+/// Finished uploads that are kept.
+pub(crate) const MAX_FINISHED: usize = 100;
 
-/// One for a server.
+/// Registry of a server.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    books: Mutex<Books>,
-    throughput: Throughput,
+pub(crate) struct UploadRegistry {
+    uploads: Mutex<Uploads>,
+    throughput: ThroughputHistory,
 }
 
 #[derive(Debug, Default)]
-struct Books {
-    next: u64,
-    /// By the order in which they came.
-    in_flight: BTreeMap<u64, Arc<Entry>>,
-    /// The last one that ended is the first.
-    finished: VecDeque<Arc<Entry>>,
+struct Uploads {
+    next_number: u64,
+    /// In the order of their arrival.
+    in_flight: BTreeMap<u64, Arc<UploadRecord>>,
+    /// The latest first.
+    finished: VecDeque<Arc<UploadRecord>>,
 }
 
 /// One upload.
 #[derive(Debug)]
-struct Entry {
+struct UploadRecord {
     id: UploadId,
     request_id: RequestId,
-    caller: Option<Caller>,
+    principal: Option<Principal>,
     /// `None` for a stream whose length is not known before its end.
     size: Option<u64>,
-    since: SystemTime,
-    arrived: Instant,
-    /// The object's name, from when a worker has the upload; of a form, the name of the last file.
+    registered_at: SystemTime,
+    registered: Instant,
+    /// Name of the object, once a worker runs the upload; of a form, the name of the current file.
     name: Mutex<Option<String>>,
     bytes_sent: AtomicU64,
     bytes_persisted: AtomicU64,
     resumed: AtomicU32,
     retried: AtomicU32,
-    pace: Mutex<Pace>,
-    end: OnceLock<End>,
+    rate: Mutex<RateMeter>,
+    outcome: OnceLock<Outcome>,
 }
 
-/// How an upload ended.
+/// Outcome of a finished upload.
 #[derive(Debug)]
-struct End {
+struct Outcome {
     at: SystemTime,
-    took: Duration,
+    duration: Duration,
     status: u16,
-    /// Of the answer: an object or a problem, in JSON.
+    /// Body of the response: an object or a problem, in JSON.
     body: Vec<u8>,
 }
 
-impl End {
+impl Outcome {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// What is known of an upload beforehand.
+/// Facts about an upload before it starts.
 #[derive(Debug)]
-pub(crate) struct Ordered {
+pub(crate) struct NewUpload {
     pub(crate) request_id: RequestId,
-    pub(crate) caller: Option<Caller>,
+    pub(crate) principal: Option<Principal>,
     pub(crate) size: Option<u64>,
 }
 
-impl Ledger {
+impl UploadRegistry {
     pub(crate) fn new() -> Self {
-        Self { books: Mutex::default(), throughput: Throughput::new(Instant::now()) }
+        Self { uploads: Mutex::default(), throughput: ThroughputHistory::new(Instant::now()) }
     }
 
-    /// Enters an upload that is about to wait for a worker.
-    pub(crate) fn enter(self: &Arc<Self>, ordered: Ordered) -> Underway {
+    /// Registers an upload that is about to be queued.
+    pub(crate) fn register(self: &Arc<Self>, upload: NewUpload) -> UploadHandle {
         let now = Instant::now();
-        let entry = Arc::new(Entry {
-            id: UploadId::draw(),
-            request_id: ordered.request_id,
-            caller: ordered.caller,
-            size: ordered.size,
-            since: SystemTime::now(),
-            arrived: now,
+        let record = Arc::new(UploadRecord {
+            id: UploadId::random(),
+            request_id: upload.request_id,
+            principal: upload.principal,
+            size: upload.size,
+            registered_at: SystemTime::now(),
+            registered: now,
             name: Mutex::default(),
             bytes_sent: AtomicU64::new(0),
             bytes_persisted: AtomicU64::new(0),
             resumed: AtomicU32::new(0),
             retried: AtomicU32::new(0),
-            pace: Mutex::new(Pace::new(now)),
-            end: OnceLock::new(),
+            rate: Mutex::new(RateMeter::new(now)),
+            outcome: OnceLock::new(),
         });
-        let mut books = self.lock();
-        let number = books.next;
-        books.next += 1;
-        books.in_flight.insert(number, Arc::clone(&entry));
-        drop(books);
-        Underway { ledger: Arc::clone(self), entry, number }
+        let mut uploads = self.lock();
+        let number = uploads.next_number;
+        uploads.next_number += 1;
+        uploads.in_flight.insert(number, Arc::clone(&record));
+        drop(uploads);
+        UploadHandle { registry: Arc::clone(self), record, number }
     }
 
-    /// All that is known, as of now.
-    pub(crate) fn overview(&self) -> Overview {
-        let books = self.lock();
-        let in_flight = books.in_flight.values().cloned().collect::<Vec<_>>();
-        let finished = books.finished.iter().cloned().collect::<Vec<_>>();
-        drop(books);
+    /// Lists all uploads.
+    pub(crate) fn list(&self) -> UploadList {
+        let uploads = self.lock();
+        let in_flight = uploads.in_flight.values().cloned().collect::<Vec<_>>();
+        let finished = uploads.finished.iter().cloned().collect::<Vec<_>>();
+        drop(uploads);
         let now = Instant::now();
-        let views = |entries: Vec<Arc<Entry>>| entries.iter().map(|e| e.view(now)).collect();
-        Overview {
-            in_flight: views(in_flight),
-            finished: views(finished),
-            throughput: self.throughput.history(now),
+        let statuses = |records: Vec<Arc<UploadRecord>>| {
+            records.iter().map(|record| record.status(now)).collect()
+        };
+        UploadList {
+            in_flight: statuses(in_flight),
+            finished: statuses(finished),
+            throughput: self.throughput.series(now),
         }
     }
 
-    /// The upload of this id, if it is in flight or still remembered.
-    pub(crate) fn find(&self, id: UploadId) -> Option<View> {
-        let books = self.lock();
-        let mut all = books.in_flight.values().chain(&books.finished);
-        let found = all.find(|entry| entry.id == id).cloned();
-        drop(books);
-        found.map(|entry| entry.view(Instant::now()))
+    /// Finds an upload that is in flight or still kept.
+    pub(crate) fn find(&self, id: UploadId) -> Option<UploadStatus> {
+        let uploads = self.lock();
+        let mut all = uploads.in_flight.values().chain(&uploads.finished);
+        let found = all.find(|record| record.id == id).cloned();
+        drop(uploads);
+        found.map(|record| record.status(Instant::now()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Uploads> {
+        self.uploads.lock_ignoring_poison()
     }
 }
 
-/// An upload that is in the ledger as long as this is there, and remembered only if it
-/// [ends](Underway::end): what is not taken in, leaves no trace.
+/// Handle of an upload that is in flight. If it is dropped before it [finishes](Self::finish), nothing
+/// of the upload is kept.
 #[derive(Debug)]
-pub(crate) struct Underway {
-    ledger: Arc<Ledger>,
-    entry: Arc<Entry>,
+pub(crate) struct UploadHandle {
+    registry: Arc<UploadRegistry>,
+    record: Arc<UploadRecord>,
     number: u64,
 }
 
-impl Underway {
+impl UploadHandle {
     pub(crate) fn id(&self) -> UploadId {
-        self.entry.id
+        self.record.id
     }
 
-    /// How it stands now.
-    pub(crate) fn view(&self) -> View {
-        self.entry.view(Instant::now())
+    /// Returns the current status.
+    pub(crate) fn status(&self) -> UploadStatus {
+        self.record.status(Instant::now())
     }
 
-    /// A worker has it, and puts it into the bucket under this name.
-    pub(crate) fn begins(&self, name: &str) {
-        *self.entry.pace() = Pace::new(Instant::now());
-        *self.entry.name() = Some(name.to_owned());
+    /// Records that a worker starts to upload an object of this name.
+    pub(crate) fn start(&self, name: &str) {
+        *self.record.rate() = RateMeter::new(Instant::now());
+        *self.record.name() = Some(name.to_owned());
     }
 
-    /// This many more bytes were handed to the network.
+    /// Records bytes that were written to the network.
     pub(crate) fn sent(&self, bytes: u64) {
         let now = Instant::now();
-        self.entry.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
-        self.entry.pace().sent(bytes, now);
-        self.ledger.throughput.sent(bytes, now);
+        self.record.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
+        self.record.rate().record(bytes, now);
+        self.registry.throughput.add_bytes(bytes, now);
     }
 
-    /// Cloud Storage has everything up to this offset.
+    /// Records that Cloud Storage has stored everything up to this offset.
     pub(crate) fn persisted(&self, offset: u64) {
-        self.entry.bytes_persisted.store(offset, Ordering::Relaxed);
+        self.record.bytes_persisted.store(offset, Ordering::Relaxed);
     }
 
     pub(crate) fn retrying(&self) {
-        self.entry.retried.fetch_add(1, Ordering::Relaxed);
+        self.record.retried.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn resuming(&self) {
-        self.entry.resumed.fetch_add(1, Ordering::Relaxed);
+        self.record.resumed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It came to its end, with what the client is told.
-    pub(crate) fn end(self, answer: &Answer) {
+    /// Records the response that finishes the upload.
+    pub(crate) fn finish(self, response: &Response) {
         let now = Instant::now();
-        let end = End {
+        let outcome = Outcome {
             at: SystemTime::now(),
-            took: now.saturating_duration_since(self.entry.arrived),
-            status: answer.status,
-            body: answer.body.clone(),
+            duration: now.saturating_duration_since(self.record.registered),
+            status: response.status,
+            body: response.body.as_bytes().to_vec(),
         };
-        match end.is_success() {
-            true => self.ledger.throughput.stored(now),
-            false => self.ledger.throughput.failed(now),
+        if outcome.is_success() {
+            self.registry.throughput.add_stored(now);
+        } else {
+            self.registry.throughput.add_failed(now);
         }
-        let _ = self.entry.end.set(end);
-        // What `drop` does as well: at once with the other, so that it is never in neither.
-        let mut books = self.ledger.lock();
-        books.in_flight.remove(&self.number);
-        let forgotten = match books.finished.len() < REMEMBERED {
-            true => None,
-            false => books.finished.pop_back(),
-        };
-        books.finished.push_front(Arc::clone(&self.entry));
-        drop(books);
-        drop(forgotten);
+        let _ = self.record.outcome.set(outcome);
+        // Both lists change under one lock, so that the upload is always in one of them.
+        let mut uploads = self.registry.lock();
+        uploads.in_flight.remove(&self.number);
+        let full = uploads.finished.len() == MAX_FINISHED;
+        let evicted = if full { uploads.finished.pop_back() } else { None };
+        uploads.finished.push_front(Arc::clone(&self.record));
+        drop(uploads);
+        drop(evicted);
     }
 }
 
-impl Drop for Underway {
+impl Drop for UploadHandle {
     fn drop(&mut self) {
-        if self.entry.end.get().is_none() {
-            self.ledger.lock().in_flight.remove(&self.number);
+        if self.record.outcome.get().is_none() {
+            self.registry.lock().in_flight.remove(&self.number);
         }
     }
 }
 
-impl Entry {
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+impl UploadRecord {
+    fn rate(&self) -> MutexGuard<'_, RateMeter> {
+        self.rate.lock_ignoring_poison()
     }
 
     fn name(&self) -> MutexGuard<'_, Option<String>> {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+        self.name.lock_ignoring_poison()
     }
 
-    fn view(&self, now: Instant) -> View {
+    fn status(&self, now: Instant) -> UploadStatus {
         let name = self.name().clone();
-        let end = self.end.get();
+        let end = self.outcome.get();
         let bytes_sent = self.bytes_sent.load(Ordering::Relaxed);
-        let outcome = end.map(|end| {
+        let result = end.map(|end| {
             let body = serde_json::from_slice(&end.body).unwrap_or_default();
-            if end.is_success() { Outcome::Result(body) } else { Outcome::Problem(body) }
+            if end.is_success() { UploadResult::Result(body) } else { UploadResult::Problem(body) }
         });
-        let state = match (&outcome, &name) {
-            (Some(Outcome::Result(_)), _) => State::Stored,
-            (Some(Outcome::Problem(_)), _) => State::Failed,
-            (None, Some(_)) => State::Running,
-            (None, None) => State::Queued,
+        let state = match (&result, &name) {
+            (Some(UploadResult::Result(_)), _) => UploadState::Stored,
+            (Some(UploadResult::Problem(_)), _) => UploadState::Failed,
+            (None, Some(_)) => UploadState::Running,
+            (None, None) => UploadState::Queued,
         };
-        View {
+        UploadStatus {
             id: self.id.to_string(),
             state,
             name,
@@ -255,53 +258,53 @@ impl Entry {
             bytes_sent,
             bytes_persisted: self.bytes_persisted.load(Ordering::Relaxed),
             bytes_per_second: match end {
-                Some(end) => per_second(bytes_sent, end.took),
-                None => self.pace().bytes_per_second(now),
+                Some(end) => per_second(bytes_sent, end.duration),
+                None => self.rate().bytes_per_second(now),
             },
             resumed: self.resumed.load(Ordering::Relaxed),
             retried: self.retried.load(Ordering::Relaxed),
-            since: self.since,
+            since: self.registered_at,
             ended: end.map(|end| end.at),
             duration_seconds: end
-                .map_or_else(|| now.saturating_duration_since(self.arrived), |end| end.took)
+                .map_or_else(|| now.saturating_duration_since(self.registered), |end| end.duration)
                 .as_secs_f64(),
-            caller: self.caller.as_ref().map(Caller::to_string),
+            caller: self.principal.as_ref().map(Principal::to_string),
             request_id: self.request_id.to_string(),
-            outcome,
+            result,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
-    /// Waits for a worker.
+pub(crate) enum UploadState {
+    /// Waiting for a worker.
     Queued,
     Running,
     Stored,
     Failed,
 }
 
-/// What the client of an upload is told when it ends.
+/// Result of a finished upload, as its client got it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+enum UploadResult {
     Result(Value),
     Problem(Value),
 }
 
-/// An upload, as it is shown.
+/// Status of an upload, as the API shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct View {
+pub(crate) struct UploadStatus {
     id: String,
-    pub(crate) state: State,
+    pub(crate) state: UploadState,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     bytes_sent: u64,
-    /// As Cloud Storage has last said, which it is asked after a fault and says at the end.
+    /// Offset that Cloud Storage last reported: after a fault, and at the end.
     bytes_persisted: u64,
     bytes_per_second: u64,
     resumed: u32,
@@ -310,24 +313,24 @@ pub(crate) struct View {
     since: SystemTime,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
     ended: Option<SystemTime>,
-    /// From its arrival on, the wait for a worker included.
+    /// Since its registration, the wait for a worker included.
     duration_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<String>,
     request_id: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
+    result: Option<UploadResult>,
 }
 
-/// Everything at a time.
+/// List of all uploads.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Overview {
+pub(crate) struct UploadList {
     /// The oldest first.
-    in_flight: Vec<View>,
+    in_flight: Vec<UploadStatus>,
     /// The latest first.
-    finished: Vec<View>,
-    throughput: History,
+    finished: Vec<UploadStatus>,
+    throughput: ThroughputSeries,
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
@@ -347,58 +350,61 @@ mod tests {
 
     use super::*;
 
-    fn ordered(request_id: &str) -> Ordered {
-        let request_id = RequestId::choose(Some(request_id));
-        Ordered { request_id, caller: None, size: Some(1) }
+    fn new_upload(request_id: &str) -> NewUpload {
+        let request_id = RequestId::from_header_or_new(Some(request_id));
+        NewUpload { request_id, principal: None, size: Some(1) }
     }
 
-    fn request_ids(views: &[View]) -> Vec<&str> {
-        views.iter().map(|view| view.request_id.as_str()).collect()
+    fn request_ids(statuses: &[UploadStatus]) -> Vec<&str> {
+        statuses.iter().map(|status| status.request_id.as_str()).collect()
     }
 
     #[test]
-    fn of_a_thousand_that_ended_the_last_hundred_are_remembered() {
-        let ledger = Arc::new(Ledger::new());
-        let first = ledger.enter(ordered("first"));
+    fn last_hundred_finished_uploads_are_kept() {
+        let registry = Arc::new(UploadRegistry::new());
+        let first = registry.register(new_upload("first"));
         let first_id = first.id();
-        first.end(&Answer::json(201, &json!({})));
-        assert_eq!(ledger.find(first_id).unwrap().state, State::Stored);
+        first.finish(&Response::json(201, &json!({})));
+        assert_eq!(registry.find(first_id).unwrap().state, UploadState::Stored);
         for number in 0..999 {
-            ledger.enter(ordered(&number.to_string())).end(&Answer::json(201, &json!({})));
+            registry
+                .register(new_upload(&number.to_string()))
+                .finish(&Response::json(201, &json!({})));
         }
-        let overview = ledger.overview();
+        let list = registry.list();
         let latest = (899..999).rev().map(|number| number.to_string()).collect::<Vec<_>>();
-        assert_eq!(request_ids(&overview.finished), latest);
-        assert!(ledger.find(first_id).is_none());
-        let stored = &serde_json::to_value(&overview).unwrap()["throughput"]["stored"];
+        assert_eq!(request_ids(&list.finished), latest);
+        assert!(registry.find(first_id).is_none());
+        let stored = &serde_json::to_value(&list).unwrap()["throughput"]["stored"];
         let all = stored.as_array().unwrap().iter().map(|count| count.as_u64().unwrap());
-        assert_eq!(all.sum::<u64>(), 1000, "what is forgotten has been counted");
+        assert_eq!(all.sum::<u64>(), 1000, "dropped uploads are still counted");
     }
 
     #[test]
-    fn what_was_not_taken_in_leaves_no_trace() {
-        let ledger = Arc::new(Ledger::new());
-        let (kept, refused) = (ledger.enter(ordered("kept")), ledger.enter(ordered("refused")));
+    fn refused_upload_is_not_kept() {
+        let registry = Arc::new(UploadRegistry::new());
+        let (kept, refused) =
+            (registry.register(new_upload("kept")), registry.register(new_upload("refused")));
         drop(refused);
-        let overview = ledger.overview();
-        assert_eq!(request_ids(&overview.in_flight), ["kept"]);
-        assert!(overview.finished.is_empty());
+        let list = registry.list();
+        assert_eq!(request_ids(&list.in_flight), ["kept"]);
+        assert!(list.finished.is_empty());
         drop(kept);
     }
 
     #[test]
-    fn it_tells_what_it_was_told() {
-        let ledger = Arc::new(Ledger::new());
-        let underway = ledger.enter(Ordered { size: None, ..ordered("one") });
-        assert_eq!(underway.view().state, State::Queued);
-        underway.begins("a name");
-        underway.sent(100);
-        underway.sent(50);
-        underway.persisted(90);
-        underway.retrying();
-        underway.resuming();
-        let id = underway.id();
-        let running = serde_json::to_value(ledger.find(id).unwrap()).unwrap();
+    fn status_shows_the_progress() {
+        let registry = Arc::new(UploadRegistry::new());
+        let upload = registry.register(NewUpload { size: None, ..new_upload("one") });
+        assert_eq!(upload.status().state, UploadState::Queued);
+        upload.start("a name");
+        upload.sent(100);
+        upload.sent(50);
+        upload.persisted(90);
+        upload.retrying();
+        upload.resuming();
+        let id = upload.id();
+        let running = serde_json::to_value(registry.find(id).unwrap()).unwrap();
         for (member, value) in [
             ("id", json!(id.to_string())),
             ("state", json!("running")),
@@ -415,8 +421,8 @@ mod tests {
         ] {
             assert_eq!(running[member], value, "{member} of {running}");
         }
-        underway.end(&Answer::json(502, &json!({"title": "no"})));
-        let failed = serde_json::to_value(ledger.find(id).unwrap()).unwrap();
+        upload.finish(&Response::json(502, &json!({"title": "no"})));
+        let failed = serde_json::to_value(registry.find(id).unwrap()).unwrap();
         assert_eq!(
             (&failed["state"], &failed["problem"]),
             (&json!("failed"), &json!({"title": "no"}))

@@ -1,4 +1,4 @@
-//! Lines for Cloud Logging: its special fields, and the key-values beside them
+//! JSON lines for Cloud Logging: its special fields and the key-values
 //! (<https://docs.cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields>).
 
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 use serde_json::{Map, Value as Json};
 
-use super::{HTTP_REQUEST, to_io};
+use super::{HTTP_REQUEST_KEYS, to_io_error};
 
 pub(super) fn write(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut fields = Fields::default();
-    record.key_values().visit(&mut fields).map_err(to_io)?;
-    let mut line = fields.own;
+    record.key_values().visit(&mut fields).map_err(to_io_error)?;
+    let mut line = fields.top_level;
     if !fields.http_request.is_empty() {
         line.insert("httpRequest".to_owned(), Json::Object(fields.http_request));
     }
@@ -33,9 +33,10 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
+/// The key-values of a record, sorted by their place in the JSON object.
 #[derive(Default)]
 struct Fields {
-    own: Map<String, Json>,
+    top_level: Map<String, Json>,
     http_request: Map<String, Json>,
 }
 
@@ -43,15 +44,17 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let mut json = ToJson(Json::Null);
         value.visit(&mut json)?;
-        let fields = match HTTP_REQUEST.contains(&key.as_str()) {
-            true => &mut self.http_request,
-            false => &mut self.own,
+        let fields = if HTTP_REQUEST_KEYS.contains(&key.as_str()) {
+            &mut self.http_request
+        } else {
+            &mut self.top_level
         };
         fields.insert(key.as_str().to_owned(), json.0);
         Ok(())
     }
 }
 
+/// Converts one value to JSON and keeps numbers and booleans as such.
 struct ToJson(Json);
 
 impl<'v> VisitValue<'v> for ToJson {

@@ -1,13 +1,13 @@
-//! The log: readable text for a terminal, or one JSON object a line for a log service.
+//! The log: readable text for a terminal, or one JSON object per line for a log service.
 //!
-//! A line is made of a message and key-values ([`::log::kv`]). Whatever a client sent is escaped
-//! on the way out, so that it can neither begin a line of its own nor speak to a terminal.
+//! A line consists of a message and key-values ([`::log::kv`]). Control characters are escaped, so
+//! that text from a client can neither start a new line nor send commands to a terminal.
 //!
-//! A panic is a line of the log as well, so that a log service reads it like the others.
+//! A panic is logged as a line too, so that a log service can parse it like the others.
 //!
-//! Lines of other crates appear at `warn` and above only, whatever the filter says: at `debug`
-//! an HTTP client writes out URLs and headers, and here these are session URIs and tokens. Those of
-//! tiny_http never do: it returns what it logs.
+//! Lines of other crates appear only at `warn` and above, even if the filter allows more: at `debug`,
+//! an HTTP client logs URLs and headers, which contain session URIs and tokens. Lines of tiny_http
+//! never appear, because it also returns the errors that it logs.
 
 mod json;
 mod text;
@@ -22,25 +22,25 @@ use ::log::{LevelFilter, Log, Metadata, Record};
 use env_filter::Filter;
 use thiserror::Error;
 
-/// The keys that describe an HTTP request, as Cloud Logging names them
+/// Keys that describe an HTTP request, with Cloud Logging's names
 /// (<https://docs.cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#httprequest>). In
-/// JSON they go into `httpRequest`; text leaves them out, as the message says the same.
-const HTTP_REQUEST: [&str; 7] =
+/// JSON they go into `httpRequest`. Text omits them, because the message contains the same.
+const HTTP_REQUEST_KEYS: [&str; 7] =
     ["requestMethod", "requestUrl", "status", "latency", "remoteIp", "userAgent", "responseSize"];
 
-/// How a line looks.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Time, level, message and key-values, for a person.
+    /// Time, level, message and key-values, for people.
     #[default]
     Text,
-    /// A JSON object a line, as Cloud Logging reads it from a container's output.
+    /// One JSON object per line, as Cloud Logging parses a container's output.
     Json,
 }
 
-/// Why a text is no [`LogFormat`].
+/// Error for a text that is not a valid [`LogFormat`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no log format: write text or json")]
+#[error("invalid log format {0:?}: use text or json")]
 pub struct LogFormatError(String);
 
 impl FromStr for LogFormat {
@@ -64,29 +64,29 @@ impl std::fmt::Display for LogFormat {
     }
 }
 
-/// Why no log could be set up.
+/// The reason why the log could not be initialized.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The filter is not of the form that it must have.
+    /// The filter is malformed.
     #[error(
-        "{filter:?} is no log filter: write a level, or parts with theirs: info,gcs_uploader::gcs=debug ({reason})"
+        "invalid log filter {filter:?}: use a level, or a level and modules with other levels (info,gcs_uploader::gcs=debug): {reason}"
     )]
-    BadFilter {
-        /// The filter as it was given.
+    InvalidFilter {
+        /// The filter.
         filter: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The process has a logger already.
+    /// The process already has a logger.
     #[error(transparent)]
     AlreadySet(#[from] ::log::SetLoggerError),
 }
 
-/// Sets up the log of the process, on stderr, panics included. `filter` is of the form that
-/// `RUST_LOG` has; an empty one shows errors alone.
+/// Initializes the log of the process, on stderr, and logs panics. `filter` has the format of
+/// `RUST_LOG`; an empty filter allows only errors.
 ///
 /// # Errors
-/// When `filter` makes no sense, or the process has a logger already.
+/// `filter` is malformed, or the process already has a logger.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let logger = logger(format, filter, env_logger::Target::Stderr)?;
     let level = logger.filter.filter();
@@ -99,7 +99,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    // Only if RUST_BACKTRACE asks for it.
+    // Captured only if RUST_BACKTRACE is set.
     match Backtrace::capture() {
         trace if trace.status() == BacktraceStatus::Captured => {
             ::log::error!(thread = thread; "{panic}\n{trace}");
@@ -113,11 +113,11 @@ fn logger(
     filter: &str,
     target: env_logger::Target,
 ) -> Result<FilteredLogger, LogError> {
-    let bad = |reason: env_filter::ParseError| LogError::BadFilter {
+    let invalid = |reason: env_filter::ParseError| LogError::InvalidFilter {
         filter: filter.chars().take(200).collect(),
         reason: reason.to_string(),
     };
-    let filter = env_filter::Builder::new().try_parse(filter).map_err(bad)?.build();
+    let filter = env_filter::Builder::new().try_parse(filter).map_err(invalid)?.build();
     let format = match format {
         LogFormat::Text => text::write,
         LogFormat::Json => json::write,
@@ -130,7 +130,7 @@ fn logger(
     Ok(FilteredLogger { filter, writer })
 }
 
-/// The filter that was asked for, under the cap on other crates' lines.
+/// A logger with the user's filter and the limit on lines of other crates.
 struct FilteredLogger {
     filter: Filter,
     writer: env_logger::Logger,
@@ -138,11 +138,11 @@ struct FilteredLogger {
 
 impl Log for FilteredLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        may_be_shown(metadata) && self.filter.enabled(metadata)
+        is_allowed(metadata) && self.filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if may_be_shown(record.metadata()) && self.filter.matches(record) {
+        if is_allowed(record.metadata()) && self.filter.matches(record) {
             self.writer.log(record);
         }
     }
@@ -152,17 +152,17 @@ impl Log for FilteredLogger {
     }
 }
 
-fn may_be_shown(metadata: &Metadata<'_>) -> bool {
+fn is_allowed(metadata: &Metadata<'_>) -> bool {
     match metadata.target().split("::").next() {
         Some(env!("CARGO_CRATE_NAME")) => true,
-        // It logs the errors that it returns as well, and takes an intended end for one.
+        // It returns the errors that it logs, and also logs an intended shutdown as an error.
         Some("tiny_http") => false,
         _ => metadata.level() <= LevelFilter::Warn,
     }
 }
 
-/// A `kv` error can only come from a value's own formatting.
-fn to_io(error: ::log::kv::Error) -> io::Error {
+/// Converts a `kv` error, which only a value's own formatting can cause.
+fn to_io_error(error: ::log::kv::Error) -> io::Error {
     io::Error::other(error)
 }
 
@@ -204,7 +204,7 @@ mod tests {
         fields: &[],
     };
 
-    /// What is written when this line is logged.
+    /// Returns the output for a line.
     fn written(format: LogFormat, line: &Line<'_>) -> String {
         let sink = Sink::default();
         let target = env_logger::Target::Pipe(Box::new(sink.clone()));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn text_has_time_level_target_message_and_fields() {
+    fn text_line_has_time_level_target_message_and_fields() {
         let text = written(
             LogFormat::Text,
             &Line { fields: &[("requestId", "r-1"), ("status", "200")], ..LINE },
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn text_escapes_what_could_forge_a_line_or_command_a_terminal() {
+    fn text_line_escapes_line_breaks_and_terminal_commands() {
         let evil = "x\r\n2026-01-01 ERROR forged\u{1b}[2J\u{9b}";
         let text = written(
             LogFormat::Text,
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_a_line_in_cloud_loggings_form() {
+    fn json_line_is_one_object_in_cloud_loggings_format() {
         let text = written(
             LogFormat::Json,
             &Line {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn json_knows_each_level_by_cloud_loggings_name() {
+    fn json_severity_is_cloud_loggings_name_of_the_level() {
         for (level, severity) in [
             (Level::Error, "ERROR"),
             (Level::Warn, "WARNING"),
@@ -283,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_cannot_take_the_place_of_the_lines_own() {
+    fn field_cannot_replace_severity_or_message() {
         let value = json(&Line { fields: &[("severity", "DEBUG"), ("message", "other")], ..LINE });
         assert_eq!(value["severity"], "INFO");
         assert_eq!(value["message"], "a message");
     }
 
     #[test]
-    fn other_crates_are_silent_below_warn_whatever_the_filter_says() {
+    fn lines_of_other_crates_below_warn_are_dropped_despite_the_filter() {
         for target in ["ureq::run", "ureq", "hyper::client", "rustls", "gcs_uploader_like"] {
             for filter in ["trace", "ureq=trace,hyper=trace,rustls=trace", "ureq::run=trace"] {
                 for level in [Level::Info, Level::Debug, Level::Trace] {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_decides_about_our_own_lines() {
+    fn filter_applies_to_lines_of_this_crate() {
         let filter = "warn,gcs_uploader::gcs=debug";
         let shown = |target, level| {
             !written(LogFormat::Text, &Line { filter, target, level, ..LINE }).is_empty()
@@ -315,17 +315,22 @@ mod tests {
     }
 
     #[test]
-    fn a_senseless_filter_is_refused() {
+    fn malformed_filter_is_rejected() {
         let error = logger(LogFormat::Text, "info,gcs=loud", env_logger::Target::Stderr).err();
-        assert!(error.unwrap().to_string().starts_with("\"info,gcs=loud\" is no log filter"));
+        assert!(
+            error
+                .unwrap()
+                .to_string()
+                .starts_with("invalid log filter \"info,gcs=loud\": use a level")
+        );
     }
 
     #[test]
-    fn formats_are_read_as_they_are_written() {
+    fn displayed_format_parses_to_itself() {
         for format in [LogFormat::Text, LogFormat::Json] {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
         let error = "xml".parse::<LogFormat>().unwrap_err();
-        assert_eq!(error.to_string(), "\"xml\" is no log format: write text or json");
+        assert_eq!(error.to_string(), "invalid log format \"xml\": use text or json");
     }
 }

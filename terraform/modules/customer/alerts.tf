@@ -1,4 +1,4 @@
-# What tells a person, where the customer's entry asks for it.
+# The alert and the budget, if the customer's entry asks for them.
 
 resource "google_monitoring_alert_policy" "failed_uploads" {
   count = var.failed_upload_alert == null ? 0 : 1
@@ -76,7 +76,7 @@ resource "google_billing_budget" "bucket" {
     for_each = length(var.notification_channels) == 0 ? [] : [var.notification_channels]
 
     content {
-      # A budget takes five channels and no more.
+      # A budget allows at most five channels.
       monitoring_notification_channels = slice(all_updates_rule.value, 0, min(5, length(all_updates_rule.value)))
     }
   }

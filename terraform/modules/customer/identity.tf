@@ -1,4 +1,4 @@
-# Who may write to the bucket, and nothing but that. Three ways to be that somebody:
+# The identity that may write to the bucket, and do nothing else. One of three kinds:
 #
 #   workload-identity                the Kubernetes service account itself; nothing else exists
 #   workload-identity, impersonation a Google service account that only the Kubernetes one can act as
@@ -26,7 +26,7 @@ resource "google_service_account" "uploader" {
   description  = "Creates objects in gs://${local.bucket_name}, and does nothing else."
 }
 
-# Authoritative for this role on this bucket: a second writer that somebody adds by hand is removed.
+# Authoritative for this role on this bucket: a writer that was added by hand is removed.
 resource "google_storage_bucket_iam_binding" "uploader" {
   bucket  = google_storage_bucket.uploads.name
   role    = var.role_name

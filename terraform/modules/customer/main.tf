@@ -1,13 +1,13 @@
-# One customer: a bucket of their own. What may write to it is in identity.tf, what Kubernetes
-# needs to know of it in handover.tf, what tells a person about it in alerts.tf.
+# One customer's bucket. The identity that may write to it is in identity.tf, the files for Kubernetes
+# are in kubernetes.tf, and the alerts in alerts.tf.
 
 locals {
   bucket_name = var.bucket_name != null ? var.bucket_name : "${var.name_prefix}-${var.name}-${random_id.bucket_suffix[0].hex}"
   labels      = merge(var.labels, { app = "gcs-uploader", customer = var.name })
 }
 
-# Bucket names are one namespace for all of Google's customers. The suffix is drawn once: nothing
-# that can change later is among its inputs.
+# Bucket names are one namespace for all of Google's customers. The suffix is generated once: none of
+# its inputs can change later.
 resource "random_id" "bucket_suffix" {
   count = var.bucket_name == null ? 1 : 0
 
@@ -24,7 +24,7 @@ resource "google_storage_bucket" "uploads" {
   labels        = local.labels
   force_destroy = var.force_destroy
 
-  # No ACLs, so that the role bound in identity.tf is all there is to read about who may do what.
+  # No ACLs, so that the role bound in identity.tf is the only source of permissions.
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
 

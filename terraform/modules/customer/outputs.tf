@@ -14,7 +14,7 @@ output "service_account_email" {
 }
 
 output "grant" {
-  description = "Who may do what: the one binding that this customer's instance lives on."
+  description = "The one IAM binding of this customer's instance: role, bucket, members and condition."
   value = {
     bucket    = google_storage_bucket_iam_binding.uploader.bucket
     role      = google_storage_bucket_iam_binding.uploader.role
@@ -24,7 +24,7 @@ output "grant" {
 }
 
 output "bucket_settings" {
-  description = "The settings of the bucket that decide who can see and who can lose what is in it."
+  description = "The settings of the bucket that control access to its objects and their deletion."
   value = {
     public_access_prevention    = google_storage_bucket.uploads.public_access_prevention
     uniform_bucket_level_access = google_storage_bucket.uploads.uniform_bucket_level_access
@@ -33,17 +33,17 @@ output "bucket_settings" {
 }
 
 output "overlay_file" {
-  description = "The overlay's file."
+  description = "The path of the overlay's file."
   value       = local_file.overlay.filename
 }
 
 output "secret_file" {
-  description = "The file with the Secret's manifest, or null where there is no key. The path is no secret, the file is."
+  description = "The file with the Secret's manifest, or null if there is no key. The file is secret, its path is not."
   value       = one(local_sensitive_file.key_secret[*].filename)
 }
 
 output "alert_filter" {
-  description = "What the alert on failed uploads watches, or null where there is none."
+  description = "The metric filter of the alert on failed uploads, or null if there is none."
   value       = one(google_monitoring_alert_policy.failed_uploads[*].conditions[0].condition_threshold[0].filter)
 }
 

@@ -1,4 +1,4 @@
-# ---------------------------------------------------------------- who and where
+# ---------------------------------------------------------------- name and place
 
 variable "name" {
   description = "The customer's name. It becomes part of the bucket's name, of the service account's id and of the namespace, and the value of the label `customer`."
@@ -102,7 +102,7 @@ variable "storage_class" {
 }
 
 variable "object_prefix" {
-  description = "What every object's name begins with, such as `uploads/`. Where it is set, the identity can touch only objects under it."
+  description = "Prefix of every object's name, such as `uploads/`. If it is set, the identity can access only objects under it."
   type        = string
   nullable    = false
   default     = ""
@@ -111,24 +111,24 @@ variable "object_prefix" {
     condition = var.object_prefix == "" || (
       can(regex("^([A-Za-z0-9][A-Za-z0-9._-]*/)+$", var.object_prefix)) && length(var.object_prefix) <= 200
     )
-    error_message = "${var.name}: object_prefix is \"${var.object_prefix}\": write folders of letters, digits, dots, underscores and hyphens, each ended by a slash, at most 200 characters, such as \"uploads/\"; without the last slash the permission would reach its neighbours as well."
+    error_message = "${var.name}: object_prefix is \"${var.object_prefix}\": write folders of letters, digits, dots, underscores and hyphens, each followed by a slash, at most 200 characters, such as \"uploads/\"; without the last slash the permission would also cover other prefixes that begin the same way."
   }
 }
 
 variable "versioning" {
-  description = "Whether the bucket keeps what an operator overwrites or deletes as a noncurrent version. (The uploader itself can do neither.)"
+  description = "If true, the bucket keeps objects that an operator overwrites or deletes as noncurrent versions. (The uploader itself can do neither.)"
   type        = bool
   nullable    = false
   default     = false
 
   validation {
     condition     = !(var.versioning && var.retention_days != null)
-    error_message = "${var.name}: Cloud Storage takes versioning or retention_days for a bucket, not both: leave one out."
+    error_message = "${var.name}: Cloud Storage does not allow both versioning and retention_days for a bucket: omit one."
   }
 }
 
 variable "noncurrent_expire_after_days" {
-  description = "Days after which a noncurrent version is deleted; needs `versioning`. Null: kept for ever."
+  description = "Days after which a noncurrent version is deleted; needs `versioning`. Null: kept forever."
   type        = number
   default     = null
 
@@ -142,7 +142,7 @@ variable "noncurrent_expire_after_days" {
 
   validation {
     condition     = var.noncurrent_expire_after_days == null || var.versioning
-    error_message = "${var.name}: noncurrent_expire_after_days does nothing without versioning: write versioning = true, or leave it out."
+    error_message = "${var.name}: noncurrent_expire_after_days has no effect without versioning: set versioning = true, or omit it."
   }
 }
 
@@ -170,17 +170,17 @@ variable "expire_after_days" {
       coalesce(var.expire_after_days, 0) >= 1 &&
       floor(coalesce(var.expire_after_days, 0)) == var.expire_after_days
     )
-    error_message = "${var.name}: expire_after_days is ${coalesce(var.expire_after_days, 0)}: write a whole number of days from 1 on, or leave it out to keep objects for ever."
+    error_message = "${var.name}: expire_after_days is ${coalesce(var.expire_after_days, 0)}: use a whole number of days, at least 1, or omit it to keep objects forever."
   }
 
   validation {
     condition     = var.expire_after_days == null || coalesce(var.expire_after_days, 0) >= coalesce(var.retention_days, 0)
-    error_message = "${var.name}: expire_after_days (${coalesce(var.expire_after_days, 0)}) ends before retention_days (${coalesce(var.retention_days, 0)}): write at least as many days."
+    error_message = "${var.name}: expire_after_days (${coalesce(var.expire_after_days, 0)}) ends before retention_days (${coalesce(var.retention_days, 0)}): use at least as many days."
   }
 }
 
 variable "colder_classes" {
-  description = "When objects move to a colder class, such as `[{ after_days = 30, storage_class = \"NEARLINE\" }]`, the earliest first."
+  description = "Moves of objects to a colder class, such as `[{ after_days = 30, storage_class = \"NEARLINE\" }]`, earliest first."
   type = list(object({
     after_days    = number
     storage_class = string
@@ -216,7 +216,7 @@ variable "colder_classes" {
 }
 
 variable "soft_delete_days" {
-  description = "Days during which a deleted object can be restored (and is paid for): 0 for none, else 7 to 90."
+  description = "Days during which a deleted object can be restored (and is paid for): 0 for none, or 7 to 90."
   type        = number
   nullable    = false
   default     = 7
@@ -228,7 +228,7 @@ variable "soft_delete_days" {
 }
 
 variable "kms_key_name" {
-  description = "The Cloud KMS key that encrypts new objects, as `projects/P/locations/L/keyRings/R/cryptoKeys/K`, in the bucket's location. Null: a key of Google's."
+  description = "The Cloud KMS key that encrypts new objects, as `projects/P/locations/L/keyRings/R/cryptoKeys/K`, in the bucket's location. Null: a key that Google manages."
   type        = string
   default     = null
 
@@ -239,14 +239,14 @@ variable "kms_key_name" {
 }
 
 variable "force_destroy" {
-  description = "Whether the bucket may be destroyed with objects in it. It has to be applied before the customer is removed."
+  description = "If true, the bucket may be destroyed with objects in it. It must be applied before the customer is removed."
   type        = bool
   nullable    = false
   default     = false
 }
 
 variable "access_log_bucket" {
-  description = "The bucket that takes the usage logs of this one. Null: none; Cloud Audit Logs are the better source."
+  description = "The bucket for the usage logs of this one. Null: none; Cloud Audit Logs are the better source."
   type        = string
   default     = null
 
@@ -270,7 +270,7 @@ variable "role_name" {
 }
 
 variable "identity" {
-  description = "How the instance proves who it is: `workload-identity` (GKE; no key anywhere) or `key` (anywhere else; a service account's key in a Secret)."
+  description = "How the instance authenticates to Google Cloud: `workload-identity` (GKE; no key anywhere) or `key` (anywhere else; a service account's key in a Secret)."
   type        = string
   nullable    = false
   default     = "workload-identity"
@@ -282,19 +282,19 @@ variable "identity" {
 }
 
 variable "impersonation" {
-  description = "With `workload-identity`: whether the Kubernetes service account acts through a Google service account of the customer's, for clusters and organizations that need one."
+  description = "With `workload-identity`: if true, the Kubernetes service account impersonates a Google service account of the customer, for clusters and organizations that require one."
   type        = bool
   nullable    = false
   default     = false
 
   validation {
     condition     = !(var.impersonation && var.identity == "key")
-    error_message = "${var.name}: impersonation is for identity = \"workload-identity\": leave one of the two out."
+    error_message = "${var.name}: impersonation requires identity = \"workload-identity\": omit one of the two."
   }
 }
 
 variable "service_account_id" {
-  description = "The Google service account's id, where there is one. Null: `<name_prefix>-<name>`, cut to the 30 characters that Google takes."
+  description = "The Google service account's id, if there is one. Null: `<name_prefix>-<name>`, cut to the 30 characters that Google allows."
   type        = string
   default     = null
 
@@ -316,12 +316,12 @@ variable "namespace" {
 
   validation {
     condition     = var.namespace == null || !can(regex("^(kube-.*|default|gke-.*|gmp-.*)$", var.namespace))
-    error_message = "${var.name}: namespace is \"${coalesce(var.namespace, "null")}\", which is the cluster's own: write one of the customer's."
+    error_message = "${var.name}: namespace is \"${coalesce(var.namespace, "null")}\", which is reserved for the cluster: use a different one."
   }
 }
 
 variable "kubernetes_service_account" {
-  description = "The name of the instance's Kubernetes service account, as the base in `k8s/` has it."
+  description = "The name of the instance's Kubernetes service account, as in the base in `k8s/`."
   type        = string
   nullable    = false
   default     = "gcs-uploader"
@@ -333,7 +333,7 @@ variable "kubernetes_service_account" {
 }
 
 variable "workload_pool" {
-  description = "The workload identity pool of the cluster's project. Null where no customer uses `workload-identity`."
+  description = "The workload identity pool of the cluster's project. Null if no customer uses `workload-identity`."
   type = object({
     project_id     = string
     project_number = string
@@ -365,7 +365,7 @@ variable "key_versions" {
 # ---------------------------------------------------------------- the overlay
 
 variable "host" {
-  description = "The host name under which the instance is reached."
+  description = "The host name of the instance."
   type        = string
   nullable    = false
 
@@ -376,7 +376,7 @@ variable "host" {
 }
 
 variable "sizes" {
-  description = "The settings of the instance and the quota of its namespace, for the overlay: sizes as the binary reads them (`1MiB`), quantities as Kubernetes does (`100m`, `64Mi`)."
+  description = "The settings of the instance and the quota of its namespace, for the overlay: sizes in the binary's notation (`1MiB`), quantities in that of Kubernetes (`100m`, `64Mi`)."
   type = object({
     upload_size     = optional(string, "1MiB")
     max_upload_size = optional(string, "5GiB")
@@ -398,12 +398,12 @@ variable "sizes" {
       for size in [var.sizes.upload_size, var.sizes.max_upload_size] :
       can(regex("^(?i)[0-9]{1,15}(b|[kmgt]i?b)?$", size))
     ])
-    error_message = "${var.name}: sizes.upload_size (\"${var.sizes.upload_size}\") and sizes.max_upload_size (\"${var.sizes.max_upload_size}\") are written in bytes or with a unit: \"1048576\", \"1MiB\", \"5GB\"."
+    error_message = "${var.name}: sizes.upload_size (\"${var.sizes.upload_size}\") and sizes.max_upload_size (\"${var.sizes.max_upload_size}\") must be in bytes or with a unit: \"1048576\", \"1MiB\", \"5GB\"."
   }
 
   validation {
     condition     = var.sizes.workers >= 1 && var.sizes.workers <= 4096 && floor(var.sizes.workers) == var.sizes.workers
-    error_message = "${var.name}: sizes.workers is ${var.sizes.workers}: write a whole number from 1 to 4096 of uploads at a time in one pod."
+    error_message = "${var.name}: sizes.workers is ${var.sizes.workers}: use a whole number from 1 to 4096, the number of concurrent uploads in one pod."
   }
 
   validation {
@@ -411,21 +411,21 @@ variable "sizes" {
       var.sizes.min_replicas >= 1 && var.sizes.max_replicas >= var.sizes.min_replicas && var.sizes.max_replicas <= 1000 &&
       floor(var.sizes.min_replicas) == var.sizes.min_replicas && floor(var.sizes.max_replicas) == var.sizes.max_replicas
     )
-    error_message = "${var.name}: sizes.min_replicas (${var.sizes.min_replicas}) and sizes.max_replicas (${var.sizes.max_replicas}) are whole numbers, the first at least 1, the second at least the first and at most 1000."
+    error_message = "${var.name}: sizes.min_replicas (${var.sizes.min_replicas}) and sizes.max_replicas (${var.sizes.max_replicas}) must be whole numbers, the first at least 1, the second at least the first and at most 1000."
   }
 
   validation {
     condition = alltrue([
       for quantity in [var.sizes.cpu_request, var.sizes.quota_cpu] : can(regex("^[1-9][0-9]{0,6}m?$", quantity))
     ])
-    error_message = "${var.name}: sizes.cpu_request (\"${var.sizes.cpu_request}\") and sizes.quota_cpu (\"${var.sizes.quota_cpu}\") are CPUs or thousandths of one: \"4\", \"250m\"."
+    error_message = "${var.name}: sizes.cpu_request (\"${var.sizes.cpu_request}\") and sizes.quota_cpu (\"${var.sizes.quota_cpu}\") must be CPUs or thousandths of one: \"4\", \"250m\"."
   }
 
   validation {
     condition = alltrue([
       for quantity in [var.sizes.memory_request, var.sizes.memory_limit, var.sizes.quota_memory] : can(regex("^[1-9][0-9]{0,6}(Mi|Gi)$", quantity))
     ])
-    error_message = "${var.name}: sizes.memory_request (\"${var.sizes.memory_request}\"), memory_limit (\"${var.sizes.memory_limit}\") and quota_memory (\"${var.sizes.quota_memory}\") are written in Mi or Gi: \"64Mi\", \"2Gi\"."
+    error_message = "${var.name}: sizes.memory_request (\"${var.sizes.memory_request}\"), memory_limit (\"${var.sizes.memory_limit}\") and quota_memory (\"${var.sizes.quota_memory}\") must be in Mi or Gi: \"64Mi\", \"2Gi\"."
   }
 
   validation {
@@ -433,7 +433,7 @@ variable "sizes" {
     error_message = "${var.name}: sizes.quota_pods is ${var.sizes.quota_pods}: write a whole number above max_replicas (${var.sizes.max_replicas}), for the pod that a roll-out adds, and at most 2000."
   }
 
-  # In thousandths of a CPU and in MiB. What cannot be read as such is refused above.
+  # In thousandths of a CPU and in MiB. Other notations are rejected above.
   validation {
     condition = try(
       tonumber(trimsuffix(var.sizes.quota_cpu, "m")) * (endswith(var.sizes.quota_cpu, "m") ? 1 : 1000) >=
@@ -493,23 +493,23 @@ variable "kustomize_dir" {
 
   validation {
     condition     = fileexists("${var.kustomize_dir}/template/kustomization.yaml.tftpl")
-    error_message = "kustomize_dir is \"${var.kustomize_dir}\", and has no template/kustomization.yaml.tftpl: write the path of this repository's kustomize/."
+    error_message = "kustomize_dir is \"${var.kustomize_dir}\", which has no template/kustomization.yaml.tftpl: use the path of this repository's kustomize/."
   }
 }
 
 variable "overlays_dir" {
-  description = "The folder in which the customer's overlay gets a folder of its own."
+  description = "The folder for the overlays; each customer has a subfolder."
   type        = string
   nullable    = false
 }
 
 variable "generated_dir" {
-  description = "The folder, ignored by git, in which the customer's Secret gets a folder of its own."
+  description = "The folder, ignored by git, for the Secrets; each customer has a subfolder."
   type        = string
   nullable    = false
 }
 
-# ---------------------------------------------------------------- what tells a person
+# ---------------------------------------------------------------- alerts
 
 variable "failed_upload_alert" {
   description = "An alert when uploads fail: more than `count` within `within_minutes`. Null: none."
@@ -526,12 +526,12 @@ variable "failed_upload_alert" {
       floor(var.failed_upload_alert.within_minutes) == var.failed_upload_alert.within_minutes,
       false
     )
-    error_message = "${var.name}: failed_upload_alert takes a whole count from 0 on and whole within_minutes from 1 to 1440, such as { count = 5, within_minutes = 10 }."
+    error_message = "${var.name}: failed_upload_alert needs a whole count of at least 0 and whole within_minutes from 1 to 1440, such as { count = 5, within_minutes = 10 }."
   }
 }
 
 variable "failed_upload_metric" {
-  description = "The log-based metric that counts failed uploads, and the project it is in. Needed where `failed_upload_alert` is set."
+  description = "The log-based metric that counts failed uploads, and the project it is in. Required if `failed_upload_alert` is set."
   type = object({
     project_id = string
     name       = string
@@ -545,14 +545,14 @@ variable "failed_upload_metric" {
 }
 
 variable "notification_channels" {
-  description = "The Cloud Monitoring notification channels that are told of alerts and of the budget."
+  description = "The Cloud Monitoring notification channels that are notified of alerts and of the budget."
   type        = list(string)
   nullable    = false
   default     = []
 }
 
 variable "monthly_budget" {
-  description = "What the customer's bucket may cost in a month, in whole units of `budget_currency`, before a person is told. Nothing is switched off. Null: no budget."
+  description = "Monthly cost of the customer's bucket above which the channels are notified, in whole units of `budget_currency`. Nothing is switched off. Null: no budget."
   type        = number
   default     = null
 
@@ -560,12 +560,12 @@ variable "monthly_budget" {
     condition = var.monthly_budget == null || (
       coalesce(var.monthly_budget, 0) >= 1 && floor(coalesce(var.monthly_budget, 0)) == var.monthly_budget
     )
-    error_message = "${var.name}: monthly_budget is ${coalesce(var.monthly_budget, 0)}: write a whole number from 1 on, in the currency of the billing account."
+    error_message = "${var.name}: monthly_budget is ${coalesce(var.monthly_budget, 0)}: use a whole number, at least 1, in the currency of the billing account."
   }
 }
 
 variable "budget_account" {
-  description = "The billing account, its currency and the number of the project that holds the bucket. Needed where `monthly_budget` is set."
+  description = "The billing account, its currency and the number of the project that holds the bucket. Required if `monthly_budget` is set."
   type = object({
     billing_account = string
     currency        = string
@@ -575,6 +575,6 @@ variable "budget_account" {
 
   validation {
     condition     = var.monthly_budget == null || var.budget_account != null
-    error_message = "${var.name}: monthly_budget needs billing_account: set it beside the customers, or leave monthly_budget out."
+    error_message = "${var.name}: monthly_budget requires billing_account: set it beside the customers, or omit monthly_budget."
   }
 }
