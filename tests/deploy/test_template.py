@@ -141,7 +141,7 @@ def test_a_page_that_is_there_is_not_overwritten(repository: Path, overlays_fold
     page.write_text("mine\n")
     refused = new_customer(repository, overlays_folder, "d", **NEEDED)
     assert refused.returncode == 2
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr
     assert page.read_text() == "mine\n"
     assert new_customer(repository, overlays_folder, "d", FORCE="1", **NEEDED).returncode == 0
     assert page.read_text() != "mine\n"
