@@ -7,7 +7,7 @@ use std::time::Duration;
 use gcs_uploader::content::{Content, RandomContent, Seed};
 use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::clock::SystemClock;
-use gcs_uploader::gcs::transport::{Answer, Body, Method, Request, Transport, TransportError};
+use gcs_uploader::gcs::transport::{Body, Method, Request, Response, Transport, TransportError};
 use gcs_uploader::gcs::{
     Bucket, Client, Endpoint, NewObject, Observer, RetryConfig, Uploaded, Uploader as _,
 };
@@ -26,10 +26,10 @@ struct Obliging {
 }
 
 impl Transport for Obliging {
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, TransportError> {
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         if request.method == Method::Post {
             let location = Some("http://store/upload/o?upload_id=1".to_owned());
-            return Ok(Answer { status: 200, location, ..Answer::default() });
+            return Ok(Response { status: 200, location, ..Response::default() });
         }
         if let Body::Rest { content, offset, observer } = request.body {
             drain(content, offset, observer);
@@ -39,7 +39,7 @@ impl Transport for Obliging {
             r#"{{"kind":"storage#object","bucket":"bucket","name":"{NAME}","size":"{size}",
             "crc32c":"{crc32c}","generation":"1","contentType":"application/octet-stream"}}"#
         );
-        Ok(Answer { status: 200, body: body.into_bytes(), ..Answer::default() })
+        Ok(Response { status: 200, body: body.into_bytes(), ..Response::default() })
     }
 
     fn interrupt(&self) {}
