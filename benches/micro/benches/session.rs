@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gcs_uploader::content::{Content, RandomContent, Seed};
-use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::clock::SystemClock;
+use gcs_uploader::gcs::credentials::NoCredentials;
 use gcs_uploader::gcs::transport::{Body, Method, Request, Response, Transport, TransportError};
 use gcs_uploader::gcs::{
     Bucket, Client, Endpoint, NewObject, Observer, RetryConfig, Uploaded, Uploader as _,
