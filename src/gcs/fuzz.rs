@@ -97,12 +97,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn whatever_bytes_come(data in vec(any::<u8>(), 0..400)) {
+        fn random_bytes_never_panic(data in vec(any::<u8>(), 0..400)) {
             TARGETS.iter().for_each(|target| target(&data));
         }
 
         #[test]
-        fn whatever_text_comes(text in "\\PC{0,120}") {
+        fn random_text_never_panics(text in "\\PC{0,120}") {
             TARGETS.iter().for_each(|target| target(text.as_bytes()));
         }
 
@@ -112,7 +112,7 @@ mod tests {
         }
 
         #[test]
-        fn an_object_with_any_text_in_its_fields(
+        fn object_resources_with_random_fields_never_panic(
             field in prop::sample::select(vec!["bucket", "name", "size", "crc32c", "generation"]),
             value in "\\PC{0,20}",
         ) {
@@ -122,21 +122,21 @@ mod tests {
         }
 
         #[test]
-        fn a_session_on_any_host(host in "[a-z.@:/\\\\#?%]{0,12}(storage\\.googleapis\\.com)?[a-z.@:/\\\\#?%0-9]{0,12}") {
+        fn session_uris_with_random_hosts_never_leave_the_endpoint(host in "[a-z.@:/\\\\#?%]{0,12}(storage\\.googleapis\\.com)?[a-z.@:/\\\\#?%0-9]{0,12}") {
             location(format!("https://{host}/upload?upload_id=x").as_bytes());
             location(format!("http://{host}").as_bytes());
         }
     }
 
     #[test]
-    fn what_is_right() {
+    fn example_inputs_never_panic() {
         for good in GOOD {
             TARGETS.iter().for_each(|target| target(good.as_bytes()));
         }
     }
 
     #[test]
-    fn what_is_very_long() {
+    fn very_long_inputs_never_panic() {
         for unit in GOOD.into_iter().chain(["a", "[", "{\"a\":", "9", "%", "upload_id="]) {
             let long = unit.repeat(100_000 / unit.len());
             TARGETS.iter().for_each(|target| target(long.as_bytes()));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_comes_before_the_one_of_gcloud() {
+    fn named_file_takes_precedence_over_gcloud_file() {
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account("https://token.example/"));
         let user = folder.write("user.json", &testing::authorized_user());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_gcloud_comes_before_the_metadata_server() {
+    fn gcloud_file_takes_precedence_over_metadata_server() {
         let folder = Folder::new();
         let user = folder.write("user.json", &testing::authorized_user());
         let found = discover(&Settings {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_it_is_the_metadata_server() {
+    fn metadata_server_is_used_without_a_file() {
         let absent = Some(PathBuf::from("/nonexistent/application_default_credentials.json"));
         let found = discover(&Settings { well_known_file: absent, ..Settings::default() }).unwrap();
         assert_eq!(found.source, Source::MetadataServer(METADATA_HOST.to_owned()));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_that_is_not_there_is_an_error_and_not_skipped() {
+    fn missing_named_file_is_an_error_and_not_skipped() {
         let error = discover(&Settings {
             credentials_file: Some(PathBuf::from("/nonexistent/key.json")),
             ..settings("127.0.0.1:1")
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metadata_host_that_is_none_is_refused() {
+    fn invalid_metadata_host_is_rejected() {
         for host in ["http://metadata", "a/b", "user@host", "a b", "host\n"] {
             let error = discover(&settings(host)).unwrap_err();
             assert!(error.reason.contains("HOST:PORT"), "{host}: {error}");

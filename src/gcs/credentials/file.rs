@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_described_by_its_identity() {
+    fn description_names_kind_and_identity() {
         let key = testing::service_account("https://token.example/");
         let user = testing::authorized_user();
         let federated = external_account(json!({ "file": "/var/run/token" }));
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_json_is_named_by_its_place_alone() {
+    fn invalid_json_is_reported_by_position_only() {
         let reason = "it is not JSON (line 2, column 6); use the file as Google Cloud made it";
         assert_eq!(fault_of("{\n   s3cret"), reason.replace("column 6", "column 4"));
         assert!(fault_of("").starts_with("it is not JSON"));
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_names_those_that_are_known() {
+    fn unknown_type_is_rejected_with_the_supported_types() {
         let reason = fault_of(r#"{"type":"s3cret"}"#);
         assert!(reason.contains("external_account"), "{reason}");
         assert!(fault_of("{}").starts_with("the field `type` is missing"));
@@ -540,13 +540,13 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_an_oauth_client_is_recognized() {
+    fn oauth_client_file_is_recognized() {
         let reason = fault_of(r#"{"installed":{"client_secret":"s3cret"}}"#);
         assert!(reason.contains("gcloud auth application-default login"), "{reason}");
     }
 
     #[test]
-    fn every_field_that_is_needed_is_named_when_it_is_missing() {
+    fn missing_required_field_is_named() {
         let key = testing::service_account("https://token.example/");
         let user = testing::authorized_user();
         let federated = external_account(json!({ "file": "f" }));
@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_that_is_none_is_refused() {
+    fn invalid_private_key_is_rejected() {
         let key = testing::service_account("https://token.example/");
         for wrong in ["s3cret", "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----"]
         {
@@ -582,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_sent_to_an_address_without_tls_but_on_this_machine() {
+    fn endpoint_without_tls_is_rejected_except_on_localhost() {
         let key = |uri: &str| testing::service_account(uri);
         for uri in ["http://127.0.0.1:5/t", "http://localhost/t", "http://[::1]:5/", "https://a/t"]
         {
@@ -601,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_token_uri_has_googles() {
+    fn key_without_token_uri_uses_googles() {
         let key = testing::service_account("https://token.example/");
         let folder = Folder::new();
         let path = folder.write("key.json", &with(&key, "/token_uri", Value::Null));
@@ -612,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_subject_tokens_that_are_not_supported_are_named() {
+    fn unsupported_subject_token_source_is_named() {
         let json_file = json!({
             "file": "f", "format": { "type": "json", "subject_token_field_name": "t" }
         });
@@ -631,7 +631,7 @@ mod tests {
     }
 
     #[test]
-    fn impersonation_of_an_impersonated_account_goes_by_delegates() {
+    fn nested_impersonation_is_rejected_in_favour_of_delegates() {
         let reason = fault_of(&impersonated(&impersonated(&testing::authorized_user())));
         assert!(reason.contains("`delegates`"), "{reason}");
         let text = impersonated(&testing::authorized_user());
@@ -643,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_of_sensible_size_is_read() {
+    fn oversized_files_and_devices_are_rejected() {
         let folder = Folder::new();
         let large = folder.write("large.json", &" ".repeat(MAX_FILE_BYTES as usize + 1));
         let reason = read(&large).err().unwrap().reason;

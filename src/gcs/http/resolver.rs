@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_for_a_while_and_for_its_own_port() {
+    fn resolved_addresses_are_cached_per_port_until_they_expire() {
         let resolver = CachingResolver::default();
         let first = resolve(&resolver, "http://127.0.0.1:81/a").unwrap();
         assert_eq!(*first, ["127.0.0.1:81".parse().unwrap()]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_not_found_is_asked_for_again() {
+    fn failed_lookup_is_not_cached() {
         let resolver = CachingResolver::default();
         assert!(resolve(&resolver, "http://nowhere.invalid/").is_err());
         assert!(resolver.lock().is_empty());

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_connections_write_more_at_a_time_than_those_beyond() {
+    fn first_connections_use_larger_writes_than_later_ones() {
         let connector = TcpConnector::default();
         let open = [(); MAX_LARGE_WRITERS].map(|()| {
             assert_eq!(connector.write_size(), WRITE_SIZE);

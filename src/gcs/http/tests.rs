@@ -86,7 +86,7 @@ fn rest(content: &RandomContent, offset: u64) -> Body<'_> {
 }
 
 #[test]
-fn a_308_is_an_answer_and_no_redirection() {
+fn status_308_is_returned_and_not_followed() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -106,7 +106,7 @@ fn a_308_is_an_answer_and_no_redirection() {
 }
 
 #[test]
-fn content_is_sent_from_its_offset_with_its_length() {
+fn content_is_sent_from_its_offset_with_content_length() {
     let content = RandomContent::new(Seed::new(1), 300_000);
     let (sender, received) = mpsc::channel();
     let (url, thread) = server(
@@ -130,7 +130,7 @@ fn content_is_sent_from_its_offset_with_its_length() {
 }
 
 #[test]
-fn an_empty_body_says_so_where_a_method_could_have_one() {
+fn empty_body_has_content_length_only_for_put_and_post() {
     for (method, length) in
         [(Method::Put, true), (Method::Post, true), (Method::Get, false), (Method::Delete, false)]
     {
@@ -171,7 +171,7 @@ fn requests_share_one_connection() {
 }
 
 #[test]
-fn a_small_request_goes_out_in_one_piece() {
+fn small_request_is_sent_in_one_write() {
     let (url, thread) = server(
         |connection| {
             let mut bytes = vec![0; 64 << 10];
@@ -189,7 +189,7 @@ fn a_small_request_goes_out_in_one_piece() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short_is_what_came_of_it() {
+fn truncated_response_body_is_returned_as_received() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -203,7 +203,7 @@ fn an_answer_that_is_cut_short_is_what_came_of_it() {
 }
 
 #[test]
-fn an_answer_without_end_is_read_to_its_bound() {
+fn endless_response_body_is_read_up_to_the_limit() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -219,7 +219,7 @@ fn an_answer_without_end_is_read_to_its_bound() {
 }
 
 #[test]
-fn a_head_without_end_is_an_error() {
+fn endless_response_head_is_an_error() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -233,7 +233,7 @@ fn a_head_without_end_is_an_error() {
 }
 
 #[test]
-fn what_is_no_http_is_an_error_that_shows_no_url() {
+fn response_that_is_not_http_is_an_error_without_url() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -247,7 +247,7 @@ fn what_is_no_http_is_an_error_that_shows_no_url() {
 }
 
 #[test]
-fn a_connection_that_is_reset_or_closed_is_broken() {
+fn connection_reset_or_closed_is_reported_as_broken() {
     for end in [Connection::reset, drop as fn(Connection)] {
         let (url, thread) = server(
             move |mut connection| {
@@ -263,7 +263,7 @@ fn a_connection_that_is_reset_or_closed_is_broken() {
 }
 
 #[test]
-fn a_connection_that_breaks_in_mid_body_is_broken() {
+fn connection_reset_during_the_body_is_reported_as_broken() {
     let content = RandomContent::new(Seed::new(2), 64 << 20);
     let (url, thread) = server(
         |mut connection| {
@@ -279,7 +279,7 @@ fn a_connection_that_breaks_in_mid_body_is_broken() {
 }
 
 #[test]
-fn a_peer_that_answers_nothing_has_stalled() {
+fn peer_that_never_responds_is_reported_as_stalled() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -293,7 +293,7 @@ fn a_peer_that_answers_nothing_has_stalled() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_has_stalled() {
+fn peer_that_never_reads_is_reported_as_stalled() {
     let content = RandomContent::new(Seed::new(3), 1 << 30);
     let (hold, released) = mpsc::channel::<()>();
     let (url, thread) = server(
@@ -310,7 +310,7 @@ fn a_peer_that_takes_nothing_has_stalled() {
 }
 
 #[test]
-fn a_transfer_that_moves_is_never_cut_however_slow() {
+fn slow_transfer_with_progress_is_not_interrupted() {
     let content = RandomContent::new(Seed::new(4), 8 << 20);
     let began = Instant::now();
     let (url, thread) = server(
@@ -331,7 +331,7 @@ fn a_transfer_that_moves_is_never_cut_however_slow() {
 }
 
 #[test]
-fn a_requests_own_time_bounds_it() {
+fn request_timeout_bounds_the_request() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -346,7 +346,7 @@ fn a_requests_own_time_bounds_it() {
 }
 
 #[test]
-fn a_requests_own_time_bounds_the_waiting_for_what_may_still_be_on_its_way() {
+fn request_timeout_bounds_the_wait_for_unacknowledged_bytes() {
     let (url, thread) = server(
         |mut connection| {
             connection.head();
@@ -362,7 +362,7 @@ fn a_requests_own_time_bounds_the_waiting_for_what_may_still_be_on_its_way() {
 }
 
 #[test]
-fn nobody_there_is_a_connection_that_could_not_be_made() {
+fn closed_port_or_unknown_host_is_a_connect_error() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [format!("http://127.0.0.1:{port}/"), "http://no-such-host.invalid/".into()] {
         let error = transport().send(&request(Method::Get, &url, Body::Empty)).unwrap_err();
@@ -371,7 +371,7 @@ fn nobody_there_is_a_connection_that_could_not_be_made() {
 }
 
 #[test]
-fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
+fn unreadable_content_is_distinguished_from_a_broken_connection() {
     struct Unreadable;
     impl Content for Unreadable {
         fn size(&self) -> u64 {
@@ -392,7 +392,7 @@ fn content_that_cannot_be_read_is_told_from_a_connection_that_broke() {
 }
 
 #[test]
-fn an_interrupt_breaks_off_what_is_under_way_and_all_that_follows_but_the_urgent() {
+fn interrupt_aborts_current_and_later_requests_except_urgent_ones() {
     let (sender, arrived) = mpsc::channel();
     let (url, thread) = server(
         move |mut connection| {

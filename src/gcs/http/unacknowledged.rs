@@ -40,7 +40,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn a_connections_send_queue_is_found_among_others() {
+    fn send_queue_of_a_connection_is_found_among_others() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr\n   \
              0: 0100007F:1F90 0100007F:C350 01 00000007:00000000 00:00000000\n   \
              1: 0100007F:C350 0100007F:1F90 01 0001F400:00000009 01:00000014\n";
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_does_not_take_is_counted() {
+    fn bytes_that_a_peer_does_not_read_are_counted() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

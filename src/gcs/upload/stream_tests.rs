@@ -37,7 +37,7 @@ fn header(outcome: &Outcome, request: usize, name: &str) -> Option<String> {
 // Part by part
 
 #[test]
-fn a_stream_goes_part_by_part_over_one_session() {
+fn stream_is_sent_in_parts_over_one_session() {
     let outcome = nearly_done().done_on(LAST).run();
     let uploaded = outcome.result.unwrap();
     assert_eq!((uploaded.retried, uploaded.resumed), (0, 0));
@@ -54,7 +54,7 @@ fn a_stream_goes_part_by_part_over_one_session() {
 }
 
 #[test]
-fn the_checksum_comes_with_the_last_part_and_with_no_other() {
+fn checksum_is_sent_with_the_last_part_only() {
     let outcome = nearly_done().done_on(LAST).run();
     let hash = |request| header(&outcome, request, "x-goog-hash");
     let crc32c = RandomContent::new(Seed::new(1), 600 * KIB).crc32c();
@@ -65,7 +65,7 @@ fn the_checksum_comes_with_the_last_part_and_with_no_other() {
 }
 
 #[test]
-fn a_length_that_is_announced_goes_with_the_start() {
+fn declared_size_is_sent_when_the_session_is_opened() {
     let length = |script: ScriptedUpload| {
         let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
         let outcome = script.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).run();
@@ -76,7 +76,7 @@ fn a_length_that_is_announced_goes_with_the_start() {
 }
 
 #[test]
-fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
+fn last_part_states_the_size_for_every_size() {
     for (size, stream) in [
         (0, &["put bytes */0"][..]),
         (1, &["put bytes 0-0/1"]),
@@ -104,7 +104,7 @@ fn the_last_part_says_that_it_is_the_last_whatever_the_size() {
 // Faults
 
 #[test]
-fn a_part_goes_on_from_what_is_persisted_of_it() {
+fn partly_stored_part_is_continued_from_its_stored_bytes() {
     let script = ScriptedUpload::of_kib(600).streamed(512).on("start", opened());
     let script = script.on("put bytes 0-524287/*", persisted(256 * KIB));
     let script = script.on(SECOND_PART, persisted(512 * KIB));
@@ -114,7 +114,7 @@ fn a_part_goes_on_from_what_is_persisted_of_it() {
 }
 
 #[test]
-fn a_part_that_breaks_goes_on_from_what_cloud_storage_says() {
+fn interrupted_part_is_resumed_from_the_reported_offset() {
     for fault in [status(503), status(408), breaks(), fails(TransportError::Stalled("w".into()))] {
         let script = begun()
             .on(SECOND_PART, fault.taking(1000))
@@ -129,13 +129,13 @@ fn a_part_that_breaks_goes_on_from_what_cloud_storage_says() {
 }
 
 #[test]
-fn a_part_whose_answer_was_lost_is_not_sent_again() {
+fn stored_part_with_lost_response_is_not_sent_again() {
     let script = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(512 * KIB));
     assert_eq!(script.done_on(LAST).uploads().0.bytes_sent, 600 * KIB);
 }
 
 #[test]
-fn a_part_of_which_nothing_is_kept_waits_and_asks() {
+fn part_without_progress_waits_and_queries_the_status() {
     let script = begun()
         .on(SECOND_PART, persisted(256 * KIB))
         .on(QUERY, persisted(256 * KIB))
@@ -144,20 +144,20 @@ fn a_part_of_which_nothing_is_kept_waits_and_asks() {
 }
 
 #[test]
-fn a_last_part_whose_answer_was_lost_is_found_finished() {
+fn last_part_with_lost_response_is_found_complete() {
     let outcome = nearly_done().on(LAST, breaks()).done_on(LAST_QUERY).run();
     assert_eq!(outcome.result.as_ref().unwrap().bytes_sent, 600 * KIB);
     assert!(header(&outcome, 4, "x-goog-hash").is_some(), "a query can be what finishes it");
 }
 
 #[test]
-fn a_last_part_that_broke_goes_on() {
+fn interrupted_last_part_is_resumed() {
     let script = nearly_done().on(LAST, breaks().taking(7)).on(LAST_QUERY, persisted(512 * KIB));
     script.done_on(LAST).uploads();
 }
 
 #[test]
-fn a_final_answer_of_a_stream_that_is_cut_short_is_asked_for_again() {
+fn truncated_final_response_of_a_stream_is_queried_again() {
     let script = nearly_done().on(LAST, status(200).body("{"));
     assert_eq!(script.done_on(LAST_QUERY).uploads().0.retried, 1);
 }
@@ -165,7 +165,7 @@ fn a_final_answer_of_a_stream_that_is_cut_short_is_asked_for_again() {
 // What cannot be had again
 
 #[test]
-fn a_session_that_is_gone_is_replaced_while_all_is_in_the_window() {
+fn lost_session_is_replaced_while_all_bytes_are_buffered() {
     for code in [404, 410, 499] {
         let script = stream().on("start", opened()).on(FIRST, status(code)).on("start", opened());
         let script = script.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, persisted(512 * KIB));
@@ -178,7 +178,7 @@ fn a_session_that_is_gone_is_replaced_while_all_is_in_the_window() {
 }
 
 #[test]
-fn a_session_that_is_gone_with_bytes_that_have_left_the_window_is_final() {
+fn lost_session_is_final_when_bytes_are_no_longer_buffered() {
     for code in [404, 410, 499] {
         let error = begun().on(SECOND_PART, status(code)).on("cancel", status(404)).fails();
         assert_eq!(error.kind, ErrorKind::Lost);
@@ -188,13 +188,13 @@ fn a_session_that_is_gone_with_bytes_that_have_left_the_window_is_final() {
 }
 
 #[test]
-fn a_session_that_is_gone_because_the_object_is_there_is_a_success() {
+fn lost_session_of_a_completed_object_is_a_success() {
     let script = nearly_done().on(LAST, breaks()).on(LAST_QUERY, status(404));
     script.on("cancel", status(404)).done_on("get metadata").uploads();
 }
 
 #[test]
-fn a_part_that_was_acknowledged_and_is_no_more_is_final() {
+fn lost_acknowledged_part_is_final() {
     let script = begun().on(SECOND_PART, breaks()).on(QUERY, persisted(0));
     let error = script.on("cancel", status(499)).fails();
     assert_eq!(error.kind, ErrorKind::Lost);
@@ -202,7 +202,7 @@ fn a_part_that_was_acknowledged_and_is_no_more_is_final() {
 }
 
 #[test]
-fn more_than_was_sent_cannot_be_persisted() {
+fn range_beyond_the_sent_bytes_is_an_error() {
     let script = begun().on(SECOND_PART, status(308).range("bytes=0-524288"));
     assert_eq!(script.on("cancel", status(499)).fails().kind, ErrorKind::Protocol);
 }
@@ -210,14 +210,14 @@ fn more_than_was_sent_cannot_be_persisted() {
 // A name that is taken
 
 #[test]
-fn a_name_that_is_taken_is_told_before_anything_is_read() {
+fn existing_name_is_reported_before_the_stream_is_read() {
     let outcome = stream().on("start", status(412)).run();
     let error = outcome.result.unwrap_err();
     assert_eq!((error.kind, error.absent, outcome.read), (ErrorKind::Conflict, true, 0));
 }
 
 #[test]
-fn a_name_that_is_taken_in_the_meantime_is_a_conflict() {
+fn name_taken_during_the_upload_is_a_conflict() {
     assert_eq!(begun().on(SECOND_PART, status(412)).fails().kind, ErrorKind::Conflict);
     let script = nearly_done();
     let other = script.done_but("size", "7");
@@ -228,7 +228,7 @@ fn a_name_that_is_taken_in_the_meantime_is_a_conflict() {
 }
 
 #[test]
-fn our_own_stream_is_recognized_when_a_new_session_finds_the_name_taken() {
+fn own_object_is_recognized_when_a_new_session_finds_its_name_taken() {
     let script =
         ScriptedUpload::of(7).streamed(256).on("start", opened()).on("put bytes 0-6/7", breaks());
     let script = script.on("put bytes */7", status(404)).on("start", status(412));
@@ -238,7 +238,7 @@ fn our_own_stream_is_recognized_when_a_new_session_finds_the_name_taken() {
 // What is not what it should be
 
 #[test]
-fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
+fn failing_stream_cancels_its_session_and_leaves_no_object() {
     let script = stream().failing_at(300 * KIB, "the client has gone");
     let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
     let error = script.on("cancel", status(499)).fails();
@@ -247,7 +247,7 @@ fn a_stream_that_fails_leaves_no_object_and_cancels_its_session() {
 }
 
 #[test]
-fn a_stream_that_fails_at_its_very_end_is_not_finished() {
+fn stream_that_fails_at_its_end_is_not_completed() {
     for size in [0, 1, 256 * KIB, 600 * KIB] {
         let script = ScriptedUpload::of(size).streamed(1024).failing_at(size, "the digest differs");
         let error = script.on("start", opened()).on("cancel", status(499)).fails();
@@ -256,7 +256,7 @@ fn a_stream_that_fails_at_its_very_end_is_not_finished() {
 }
 
 #[test]
-fn a_stream_of_another_length_than_announced_is_not_finished() {
+fn stream_that_differs_from_its_declared_size_is_not_completed() {
     for (announced, what) in [
         (614_399, "more bytes came than the 614399"),
         (614_401, "614400 bytes came of the 614401"),
@@ -271,7 +271,7 @@ fn a_stream_of_another_length_than_announced_is_not_finished() {
 }
 
 #[test]
-fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
+fn object_completed_before_the_end_of_the_stream_is_deleted() {
     let script = begun();
     let early = script.done_but("size", "262144");
     let script = script.on(SECOND_PART, breaks()).on(QUERY, early).on("delete 7", status(204));
@@ -281,7 +281,7 @@ fn an_object_that_was_finished_before_the_streams_end_is_deleted() {
 }
 
 #[test]
-fn an_object_that_is_not_the_stream_is_deleted() {
+fn object_that_differs_from_the_stream_is_deleted() {
     for (field, value) in [("size", "7"), ("crc32c", "AAAAAA==")] {
         let script = nearly_done();
         let wrong = script.done_but(field, value);
@@ -294,14 +294,14 @@ fn an_object_that_is_not_the_stream_is_deleted() {
 // Time
 
 #[test]
-fn a_stream_that_moves_may_take_longer_than_the_time_of_a_part() {
+fn stream_with_progress_may_take_longer_than_the_timeout() {
     let script = stream().within(10 * SECOND).coming_at(2 * SECOND);
     let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
     script.on(SECOND_PART, persisted(512 * KIB)).done_on(LAST).uploads();
 }
 
 #[test]
-fn a_stream_that_trickles_is_cut() {
+fn too_slow_stream_is_cancelled() {
     let script = stream().within(10 * SECOND).coming_at(3 * SECOND);
     let error = script.on("start", opened()).on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Source, true));
@@ -309,7 +309,7 @@ fn a_stream_that_trickles_is_cut() {
 }
 
 #[test]
-fn a_part_that_is_not_acknowledged_in_time_is_given_up() {
+fn unacknowledged_part_times_out() {
     let script = stream().within(10 * SECOND).coming_at(SECOND).on("start", opened());
     let script = script.on(FIRST, persisted(256 * KIB)).on(SECOND_PART, status(503));
     let script = script.on(QUERY, status(503)).on(QUERY, status(503)).on(QUERY, status(503));
@@ -319,7 +319,7 @@ fn a_part_that_is_not_acknowledged_in_time_is_given_up() {
 }
 
 #[test]
-fn an_interrupt_ends_a_stream_that_is_being_read() {
+fn interrupt_ends_a_stream_that_is_being_read() {
     let script = stream().interrupted_while_it_comes().on("start", opened());
     let error = script.on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Interrupted, true));
@@ -327,7 +327,7 @@ fn an_interrupt_ends_a_stream_that_is_being_read() {
 
 // A stream may outlive a token.
 #[test]
-fn a_token_may_expire_again_after_progress() {
+fn token_may_expire_again_after_progress() {
     let script = stream().with_tokens(&["one", "two", "three"]).on("start", status(401));
     let script = script.on("start", opened()).on(FIRST, persisted(256 * KIB));
     let script = script.on(SECOND_PART, status(401)).on(QUERY, persisted(256 * KIB));
@@ -337,7 +337,7 @@ fn a_token_may_expire_again_after_progress() {
 }
 
 #[test]
-fn a_short_stream_takes_little_room_and_a_long_one_no_more_than_its_window() {
+fn stream_buffer_grows_with_the_stream_up_to_the_window() {
     for (size, most) in [(0, 64), (1, 64), (1000, 64), (100 * KIB, 128), (9 << 20, 1024)] {
         let content = RandomContent::new(Seed::new(1), size);
         let mut source = Bytes { content: &content, offset: 0 };
