@@ -189,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn an_oauth_error_is_told_with_its_description() {
+    fn oauth_error_is_shown_with_its_description() {
         let response = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n\
             {\"error\":\"invalid_grant\",\"error_description\":\"Bad\\r\\nRequest\"}";
         assert_eq!(said(response), (Some(400), "invalid_grant: Bad Request".to_owned()));
     }
 
     #[test]
-    fn an_error_of_googles_apis_is_told_with_its_message() {
+    fn google_api_error_is_shown_with_its_message() {
         let response = b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error\":{\"code\":403,\"message\":\
             \"Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not \
             exist).\",\"status\":\"PERMISSION_DENIED\"}}";
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_put_together() {
+    fn chunked_body_is_joined() {
         let response = b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n\
             5\r\nupstr\r\n6;x=y\r\neam is\r\n5\r\n down\r\n0\r\n\r\n";
         assert_eq!(said(response), (Some(502), "not JSON but \"upstream is down\"".to_owned()));
     }
 
     #[test]
-    fn a_chunk_of_senseless_size_is_no_trouble() {
+    fn chunk_with_invalid_size_is_tolerated() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         for size in ["ffffffffffffffff", "fffffffffffffffff", "-1", "", "x"] {
             let response = format!("{head}{size}\r\nabc");
@@ -222,25 +222,25 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_http_has_no_status() {
+    fn response_that_is_not_http_has_no_status() {
         assert_eq!(said(b"SSH-2.0-OpenSSH_9.2\r\n"), (None, "an empty response".to_owned()));
         assert_eq!(said(b""), (None, "an empty response".to_owned()));
     }
 
     #[test]
-    fn json_is_not_shown_but_for_its_error() {
+    fn json_is_shown_only_by_its_error() {
         let body = br#"{"access_token":"short","token_type":"mac"}"#;
         assert_eq!(describe(body, &[]), "JSON without a usable access token in it");
         assert_eq!(describe(b"\"ya29\"", &[]), "JSON without a usable access token in it");
     }
 
     #[test]
-    fn text_that_speaks_of_tokens_is_not_shown() {
+    fn text_that_mentions_tokens_is_not_shown() {
         assert!(!describe(br#"{"access_token":"ya29.cut sh"#, &[]).contains("cut sh"));
     }
 
     #[test]
-    fn what_looks_like_a_token_is_masked() {
+    fn words_like_tokens_are_masked() {
         let jwt = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJ1cGxvYWRlckBwcm9qZWN0Iiwi.c2ln";
         assert_eq!(presentable(&format!("assertion {jwt}!"), &[]), "assertion ….….c2ln!");
         let grant = "refused: 1//0gdlskfjalskdjfLKJlkjlkj-L9Ir_lksdjf";
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_to_be_secret_is_masked_however_short() {
+    fn known_secrets_are_masked_at_any_length() {
         let secrets = ["hunter2".to_owned(), String::new()];
         assert_eq!(presentable("client hunter2 is unknown", &secrets), "client … is unknown");
     }
 
     #[test]
-    fn text_is_one_short_line_without_control_characters() {
+    fn shown_text_is_one_short_line_without_control_characters() {
         let shown = presentable(&format!("a\u{1b}[31m\r\nb {}", "c ".repeat(1000)), &[]);
         assert!(shown.starts_with("a\\u{1b}[31m b c c"), "{shown}");
         assert!(shown.chars().count() < 300 && shown.ends_with('…'), "{shown}");

@@ -615,7 +615,7 @@ mod tests {
     const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
 
     #[test]
-    fn the_first_token_is_waited_for() {
+    fn first_token_is_waited_for() {
         let harness = Harness::start(brisk());
         harness.until_asked();
         assert_eq!(
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_token_is_asked_for_ahead_of_expiry_and_nobody_waits() {
+    fn next_token_is_fetched_before_expiry_without_blocking() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -648,7 +648,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_renewed_by_the_time_ahead_but_not_before_three_quarters_of_its_life() {
+    fn token_is_refreshed_before_expiry_but_not_before_three_quarters_of_its_life() {
         let config = RefreshConfig {
             refresh_before_expiry: Duration::from_secs(225),
             ..RefreshConfig::default()
@@ -667,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn while_the_endpoint_is_down_the_old_token_is_given() {
+    fn old_token_is_used_while_the_endpoint_is_down() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -686,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_is_not_given_and_the_next_one_is_waited_for() {
+    fn expired_token_is_not_used_and_the_next_one_is_waited_for() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", Some(Duration::from_millis(20))));
         harness.until_ended(1);
@@ -702,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_waited_out() {
+    fn transient_failures_are_waited_out() {
         let harness = Harness::start(brisk());
         scope(|threads| {
             let waiting = threads.spawn(|| harness.token());
@@ -715,7 +715,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_patience_an_outage_is_an_error_with_its_reason() {
+    fn transient_failure_is_returned_after_the_maximum_wait() {
         let harness =
             Harness::start(RefreshConfig { max_wait: Duration::from_millis(50), ..brisk() });
         harness.respond(Script::Fail(FailureKind::Transient));
@@ -725,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_never_answers_is_an_error_after_the_patience() {
+    fn unresponsive_endpoint_is_an_error_after_the_maximum_wait() {
         let harness =
             Harness::start(RefreshConfig { max_wait: Duration::from_millis(50), ..brisk() });
         harness.respond(Script::Hang);
@@ -733,7 +733,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_longer_than_its_own_patience() {
+    fn wait_is_bounded_by_the_callers_timeout() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Hang);
         let waited = harness.credentials.token(Duration::from_millis(20));
@@ -741,7 +741,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_ends_all_waiting_but_takes_no_token_away() {
+    fn interrupt_ends_all_waits_and_keeps_the_token() {
         let harness = Harness::start(brisk());
         harness.until_asked();
         scope(|threads| {
@@ -758,7 +758,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_an_error_at_once_and_tried_again_all_the_same() {
+    fn permanent_failure_is_returned_without_a_wait_and_retried() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Fail(FailureKind::Permanent));
         harness.until_ended(1);
@@ -771,7 +771,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_takes_too_long_or_panics_is_made_again() {
+    fn attempt_that_times_out_or_panics_is_retried() {
         let harness =
             Harness::start(RefreshConfig { attempt_timeout: Duration::from_millis(5), ..brisk() });
         harness.respond(Script::Hang);
@@ -785,7 +785,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_comes_expired_is_a_failure() {
+    fn token_that_is_expired_on_arrival_is_a_failure() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Expired);
         harness.until_asked();
@@ -794,7 +794,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_expiry_is_held_for_ever() {
+    fn token_without_expiry_is_never_refreshed() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", None));
         assert_eq!(harness.token(), gives("one"));
@@ -803,7 +803,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_threads_whose_token_was_rejected_cause_one_renewal() {
+    fn rejected_token_of_sixteen_threads_causes_one_refresh() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -820,7 +820,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_token_that_has_been_replaced_costs_no_request() {
+    fn rejected_token_that_was_replaced_causes_no_request() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("two", HOUR));
         harness.until_ended(1);
@@ -829,7 +829,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_that_fails_is_the_error_of_all_who_asked() {
+    fn failed_refresh_is_returned_to_every_caller() {
         let harness = Harness::start(RefreshConfig {
             min_refresh_interval: LONG,
             initial_backoff: LONG,
@@ -856,7 +856,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_token_that_is_rejected_as_well_is_not_renewed_at_once() {
+    fn rejected_fresh_token_is_not_refreshed_immediately() {
         let harness = Harness::start(RefreshConfig { min_refresh_interval: LONG, ..brisk() });
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -870,7 +870,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_that_gives_the_rejected_token_again_has_no_other() {
+    fn fetcher_that_returns_the_rejected_token_has_no_other() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -882,7 +882,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_when_the_credentials_are_dropped() {
+    fn refresh_thread_ends_when_the_credentials_are_dropped() {
         let harness = Harness::start(brisk());
         harness.respond(Script::Token("one", HOUR));
         harness.until_ended(1);
@@ -893,7 +893,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_random() {
+    fn pauses_double_up_to_the_maximum_with_jitter() {
         let config = RefreshConfig::default();
         for (failures, longest) in [(0, 1.0), (1, 2.0), (4, 16.0), (5, 30.0), (u32::MAX, 30.0)] {
             let pauses: Vec<_> = (0..50).map(|_| pause(&config, failures).as_secs_f64()).collect();

@@ -75,11 +75,11 @@ fn external_account(endpoint: &Endpoint, source: Value) -> Value {
     })
 }
 
-mod each_kind_gets_a_token {
+mod credential_kinds {
     use super::*;
 
     #[test]
-    fn a_service_account_key_with_a_signed_assertion() {
+    fn service_account_key_uses_a_signed_assertion() {
         let (sender, received) = channel();
         let endpoint = Endpoint::start(move |request| {
             sender.send(request.clone()).unwrap();
@@ -104,7 +104,7 @@ mod each_kind_gets_a_token {
     }
 
     #[test]
-    fn the_metadata_server() {
+    fn metadata_server_is_asked_with_its_header_and_scope() {
         let (sender, received) = channel();
         let endpoint = Endpoint::start(move |request| {
             sender.send(request.clone()).unwrap();
@@ -122,7 +122,7 @@ mod each_kind_gets_a_token {
     }
 
     #[test]
-    fn identity_federation_with_the_subject_token_in_a_file() {
+    fn identity_federation_reads_the_subject_token_from_a_file() {
         let endpoint = Endpoint::start(|request| {
             let form = request.form();
             assert_eq!(form["subject_token"], "subject");
@@ -137,7 +137,7 @@ mod each_kind_gets_a_token {
     }
 
     #[test]
-    fn identity_federation_with_the_subject_token_from_a_url() {
+    fn identity_federation_reads_the_subject_token_from_a_url() {
         let endpoint = Endpoint::start(|request| match request.url.as_str() {
             "/subject" => {
                 assert_eq!(request.header("Metadata"), Some("True"));
@@ -160,7 +160,7 @@ mod each_kind_gets_a_token {
     }
 
     #[test]
-    fn identity_federation_that_acts_as_a_service_account() {
+    fn identity_federation_impersonates_a_service_account() {
         let endpoint = Endpoint::start(|request| match request.url.as_str() {
             GENERATE => {
                 assert_eq!(request.header("Authorization"), Some("Bearer federated"));
@@ -181,7 +181,7 @@ mod each_kind_gets_a_token {
     }
 
     #[test]
-    fn a_service_account_key_that_acts_as_another_service_account() {
+    fn service_account_key_impersonates_another_service_account() {
         let endpoint = Endpoint::start(|request| match request.url.as_str() {
             GENERATE => {
                 assert_eq!(request.header("Authorization"), Some("Bearer own"));
@@ -225,7 +225,7 @@ mod refresh {
     }
 
     #[test]
-    fn a_rejected_token_is_renewed_by_one_request_for_sixteen_threads() {
+    fn rejected_token_is_refreshed_by_one_request_for_sixteen_threads() {
         let endpoint = counting();
         let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
         let first = credentials.token(PATIENCE).unwrap().unwrap();
@@ -246,7 +246,7 @@ mod refresh {
     }
 
     #[test]
-    fn a_key_that_was_replaced_is_used_for_the_next_token() {
+    fn replaced_key_is_used_for_the_next_token() {
         let (old, new) = (counting(), Endpoint::start(|_| token_response("rotated", 3600)));
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&old.url("/")));
@@ -258,7 +258,7 @@ mod refresh {
     }
 
     #[test]
-    fn a_key_that_was_damaged_is_named_while_the_old_token_holds() {
+    fn damaged_key_is_reported_while_the_old_token_is_valid() {
         let endpoint = counting();
         let folder = Folder::new();
         let key = folder.write("key.json", &testing::service_account(&endpoint.url("/")));
@@ -271,7 +271,7 @@ mod refresh {
     }
 
     #[test]
-    fn a_token_that_lives_two_seconds_is_followed_by_the_next_one() {
+    fn token_with_two_seconds_of_life_is_followed_by_the_next_one() {
         let endpoint = Endpoint::start(|_| token_response("brief", 2));
         let credentials = with_metadata_server(&endpoint.address().to_string(), timing());
         while endpoint.request_count() < 2 {
@@ -281,7 +281,7 @@ mod refresh {
     }
 }
 
-mod failures_say_what_was_tried_and_answered {
+mod failures {
     use super::*;
 
     /// Returns the error for a key whose token endpoint responds like this.
@@ -304,7 +304,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn a_revoked_key_is_refused_for_good() {
+    fn revoked_key_is_reported_with_reason_and_hint() {
         let response = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
         assert_eq!(
             of_key(CannedResponse::json(400, response)),
@@ -314,7 +314,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn a_refusal_does_not_keep_the_workers_waiting() {
+    fn refusal_is_returned_without_a_wait() {
         let endpoint =
             Endpoint::start(|_| CannedResponse::json(400, r#"{"error":"invalid_grant"}"#));
         let folder = Folder::new();
@@ -326,7 +326,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn nonsense_from_a_token_endpoint() {
+    fn invalid_response_of_a_token_endpoint_is_described() {
         for (response, expected) in [
             (CannedResponse::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
             (CannedResponse::json(200, ""), "200 OK: an empty response"),
@@ -359,7 +359,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn an_expiry_beyond_all_calendars_does_not_end_the_thread() {
+    fn expiry_out_of_range_does_not_end_the_thread() {
         let mut first = true;
         let endpoint = Endpoint::start(move |_| match std::mem::take(&mut first) {
             true => token_response("s3cret", u64::MAX / 2),
@@ -373,7 +373,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn nonsense_from_a_metadata_server() {
+    fn invalid_response_of_a_metadata_server_is_described() {
         let page = "<html><body>Welcome to the hotel\u{7}</body></html>";
         for (response, expected) in [
             (CannedResponse::json(200, "nonsense"), "200 OK: not JSON but \"nonsense\""),
@@ -414,7 +414,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn a_refused_impersonation_tells_googles_reason() {
+    fn refused_impersonation_reports_googles_reason() {
         let endpoint = Endpoint::start(|request| match request.url.as_str() {
             GENERATE => CannedResponse::json(
                 403,
@@ -439,7 +439,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn a_subject_token_that_is_missing_is_named() {
+    fn missing_subject_token_is_named() {
         let endpoint = Endpoint::start(|_| token_response("never", 3600));
         let folder = Folder::new();
         let account = external_account(&endpoint, json!({ "file": "/nonexistent/subject" }));
@@ -451,7 +451,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn nobody_listens() {
+    fn refused_connection_is_reported_with_a_hint() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let reason_there = reason(&with_metadata_server(&free.to_string(), impatient()));
         assert_eq!(
@@ -471,14 +471,14 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn the_name_does_not_resolve() {
+    fn unresolved_host_name_is_reported_with_a_hint() {
         let reason = reason(&with_metadata_server("metadata.invalid", impatient()));
         assert!(reason.starts_with("http://metadata.invalid: "), "{reason}");
         assert!(reason.contains("not on Google Cloud"), "{reason}");
     }
 
     #[test]
-    fn an_answer_that_never_comes() {
+    fn missing_response_is_reported_after_the_attempt_timeout() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = silent.local_addr().unwrap().to_string();
         let attempt = Duration::from_millis(50);
@@ -489,7 +489,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn an_answer_without_end_is_broken_off() {
+    fn endless_response_is_aborted() {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
         let host = raw_server(move |mut peer| {
             peer.write_all(head.as_bytes()).unwrap();
@@ -506,7 +506,7 @@ mod failures_say_what_was_tried_and_answered {
     }
 
     #[test]
-    fn a_connection_that_breaks_off() {
+    fn broken_connection_is_reported_with_a_hint() {
         for half in
             ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
         {
@@ -541,7 +541,7 @@ mod failures_say_what_was_tried_and_answered {
 }
 
 #[test]
-fn the_description_of_what_was_found_holds_no_secret() {
+fn description_of_the_credentials_contains_no_secret() {
     let folder = Folder::new();
     for text in [testing::authorized_user(), testing::service_account("https://token.example/")] {
         let path = folder.write("c.json", &text);

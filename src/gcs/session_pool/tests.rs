@@ -62,14 +62,14 @@ fn starts(count: usize) -> ScriptedUpload {
 }
 
 #[test]
-fn nothing_is_opened_before_an_upload_asks() {
+fn pool_opens_no_session_before_the_first_request() {
     let test = PoolTest::of(4, starts(0));
     test.run_tasks();
     assert_eq!(test.idle(), 0);
 }
 
 #[test]
-fn an_upload_that_finds_none_has_one_opened_for_the_next() {
+fn empty_pool_opens_a_session_for_the_next_upload() {
     let test = PoolTest::of(4, starts(1));
     assert!(test.take().is_none());
     test.run_tasks();
@@ -80,7 +80,7 @@ fn an_upload_that_finds_none_has_one_opened_for_the_next() {
 }
 
 #[test]
-fn cloud_storage_is_told_all_but_the_size_and_what_comes_with_the_request() {
+fn pooled_session_is_opened_without_size_and_request_metadata() {
     let test = PoolTest::of(4, starts(1));
     test.take();
     test.run_tasks();
@@ -102,7 +102,7 @@ fn cloud_storage_is_told_all_but_the_size_and_what_comes_with_the_request() {
 }
 
 #[test]
-fn one_that_is_used_is_replaced() {
+fn used_session_is_replaced() {
     let test = PoolTest::of(4, starts(3));
     test.take();
     test.run_tasks();
@@ -115,7 +115,7 @@ fn one_that_is_used_is_replaced() {
 }
 
 #[test]
-fn uploads_that_find_none_make_for_twice_as_many_up_to_the_limit() {
+fn pool_doubles_for_each_miss_up_to_its_limit() {
     let test = PoolTest::of(6, starts(6));
     for target in [1, 2, 4, 6, 6] {
         assert!(test.take().is_none());
@@ -127,7 +127,7 @@ fn uploads_that_find_none_make_for_twice_as_many_up_to_the_limit() {
 }
 
 #[test]
-fn the_oldest_is_used_first_so_that_names_are_in_order() {
+fn oldest_session_is_used_first_so_that_names_are_in_order() {
     let test = PoolTest::of(2, starts(2));
     test.take();
     test.take();
@@ -137,7 +137,7 @@ fn the_oldest_is_used_first_so_that_names_are_in_order() {
 }
 
 #[test]
-fn a_very_short_file_opens_its_own() {
+fn very_short_file_uses_no_pooled_session() {
     let test = PoolTest::of(2, starts(0));
     for size in 0..CHECKSUM_SETTLED {
         assert!(test.sessions.take(&BTreeMap::new(), size).is_none());
@@ -147,7 +147,7 @@ fn a_very_short_file_opens_its_own() {
 }
 
 #[test]
-fn one_that_nobody_uses_in_time_is_cancelled_and_not_replaced() {
+fn unused_session_is_cancelled_at_its_maximum_age_and_not_replaced() {
     let test = PoolTest::of(4, starts(1).on("cancel", status(499)));
     test.take();
     test.run_tasks();
@@ -162,7 +162,7 @@ fn one_that_nobody_uses_in_time_is_cancelled_and_not_replaced() {
 }
 
 #[test]
-fn one_that_is_too_old_is_given_to_nobody() {
+fn expired_session_is_not_used() {
     let test = PoolTest::of(4, starts(1));
     test.take();
     test.run_tasks();
@@ -171,7 +171,7 @@ fn one_that_is_too_old_is_given_to_nobody() {
 }
 
 #[test]
-fn nothing_is_opened_for_those_who_asked_long_ago() {
+fn pool_opens_no_session_for_an_old_request() {
     let test = PoolTest::of(4, starts(0));
     test.take();
     test.bucket_script.passes(MAX_AGE);
@@ -180,7 +180,7 @@ fn nothing_is_opened_for_those_who_asked_long_ago() {
 }
 
 #[test]
-fn a_start_that_fails_makes_the_crew_rest_longer_each_time() {
+fn failed_start_makes_the_pool_wait_with_back_off() {
     for failure in [status(503), status(403), breaks(), opened().location(None)] {
         let script = ScriptedUpload::of(SIZE).on("start", failure).on("start", status(429));
         let test = PoolTest::of(1, script.on("start", opened()));
@@ -198,7 +198,7 @@ fn a_start_that_fails_makes_the_crew_rest_longer_each_time() {
 }
 
 #[test]
-fn a_session_elsewhere_is_not_taken() {
+fn session_on_another_host_is_not_pooled() {
     let elsewhere = opened().location(Some("http://192.0.2.1/?upload_id=x"));
     let test = PoolTest::of(1, ScriptedUpload::of(SIZE).on("start", elsewhere));
     test.take();
@@ -207,7 +207,7 @@ fn a_session_elsewhere_is_not_taken() {
 }
 
 #[test]
-fn in_the_end_what_is_left_is_cancelled_and_none_is_opened() {
+fn closing_pool_cancels_its_sessions_and_opens_none() {
     let script = starts(2).on("cancel", status(499)).on("cancel", breaks());
     let test = PoolTest::of(2, script);
     test.take();
@@ -222,7 +222,7 @@ fn in_the_end_what_is_left_is_cancelled_and_none_is_opened() {
 }
 
 #[test]
-fn what_cannot_be_cancelled_in_time_is_left() {
+fn sessions_that_cannot_be_cancelled_in_time_are_left() {
     let test = PoolTest::of(1, starts(1));
     test.take();
     test.run_tasks();
@@ -234,7 +234,7 @@ fn what_cannot_be_cancelled_in_time_is_left() {
 }
 
 #[test]
-fn the_crew_ends_when_all_is_cancelled() {
+fn pool_threads_end_when_all_sessions_are_cancelled() {
     let test = PoolTest::of(1, starts(1).on("cancel", status(499)));
     test.take();
     test.run_tasks();

@@ -16,7 +16,7 @@ fn mebibyte() -> ScriptedUpload {
 // start → send → done
 
 #[test]
-fn an_upload_is_one_start_and_one_put_of_the_whole() {
+fn upload_takes_one_start_and_one_put() {
     let outcome = mebibyte().on("start", opened()).done_on(WHOLE).run();
     let uploaded = outcome.result.unwrap();
     assert_eq!((uploaded.retried, uploaded.resumed, uploaded.bytes_sent), (0, 0, 1 << 20));
@@ -24,7 +24,7 @@ fn an_upload_is_one_start_and_one_put_of_the_whole() {
 }
 
 #[test]
-fn cloud_storage_knows_size_type_and_checksum_before_the_first_byte() {
+fn size_type_and_checksum_are_sent_before_the_first_byte() {
     let outcome = mebibyte().on("start", opened()).done_on(WHOLE).run();
     let start = &outcome.requests[0];
     assert_eq!(start.header("x-upload-content-length"), Some("1048576"));
@@ -34,14 +34,14 @@ fn cloud_storage_knows_size_type_and_checksum_before_the_first_byte() {
 }
 
 #[test]
-fn an_empty_object_is_finished_by_an_empty_range() {
+fn empty_object_is_completed_by_an_empty_range() {
     let (uploaded, _) =
         ScriptedUpload::of(0).on("start", opened()).done_on("put bytes */0").uploads();
     assert_eq!((uploaded.object.size, uploaded.bytes_sent), (0, 0));
 }
 
 #[test]
-fn a_single_byte_has_a_range_of_its_own() {
+fn single_byte_object_has_a_range() {
     let (uploaded, _) =
         ScriptedUpload::of(1).on("start", opened()).done_on("put bytes 0-0/1").uploads();
     assert_eq!(uploaded.object.size, 1);
@@ -54,7 +54,7 @@ fn ahead() -> ScriptedUpload {
 }
 
 #[test]
-fn with_a_session_opened_ahead_an_upload_is_one_put() {
+fn upload_with_pooled_session_takes_one_put() {
     let outcome = ahead().done_on(WHOLE).run();
     let uploaded = outcome.result.unwrap();
     assert_eq!((uploaded.retried, uploaded.resumed, uploaded.bytes_sent), (0, 0, 1 << 20));
@@ -62,7 +62,7 @@ fn with_a_session_opened_ahead_an_upload_is_one_put() {
 }
 
 #[test]
-fn a_session_opened_ahead_is_resumed_like_any_other_and_hears_the_rest_each_time() {
+fn pooled_session_is_resumed_with_the_deferred_headers() {
     let script = ahead().on(WHOLE, breaks()).on(QUERY, persisted(512 << 10));
     let outcome = script.done_on("put bytes 524288-1048575/1048576").run();
     let uploaded = outcome.result.unwrap();
@@ -73,7 +73,7 @@ fn a_session_opened_ahead_is_resumed_like_any_other_and_hears_the_rest_each_time
 }
 
 #[test]
-fn a_session_opened_ahead_that_is_gone_or_refused_is_replaced_at_once() {
+fn gone_or_refused_pooled_session_is_replaced_without_a_wait() {
     for code in [404, 410, 499, 400, 403, 501] {
         let script = ahead().on(WHOLE, status(code)).on("start", opened());
         let outcome = script.done_on(WHOLE).run();
@@ -88,7 +88,7 @@ fn a_session_opened_ahead_that_is_gone_or_refused_is_replaced_at_once() {
 }
 
 #[test]
-fn a_session_opened_ahead_that_is_lost_in_the_transfer_is_replaced() {
+fn pooled_session_lost_during_the_transfer_is_replaced() {
     let script = ahead().on(WHOLE, breaks()).on(QUERY, status(404)).on("start", opened());
     let (uploaded, pauses) = script.done_on(WHOLE).uploads();
     assert_eq!((uploaded.retried, uploaded.resumed), (2, 0));
@@ -96,21 +96,21 @@ fn a_session_opened_ahead_that_is_lost_in_the_transfer_is_replaced() {
 }
 
 #[test]
-fn a_session_opened_ahead_that_was_finished_and_then_lost_left_our_object() {
+fn object_of_a_completed_and_lost_pooled_session_is_recognized() {
     let script = ahead().on(WHOLE, breaks()).on(QUERY, status(410)).on("start", status(412));
     let (uploaded, _) = script.done_on("get metadata").uploads();
     assert_eq!(uploaded.bytes_sent, 1 << 20);
 }
 
 #[test]
-fn the_session_that_replaces_one_opened_ahead_is_judged_like_any_other() {
+fn refusal_by_the_replacement_of_a_pooled_session_is_final() {
     let script = ahead().on(WHOLE, status(404)).on("start", opened()).on(WHOLE, status(403));
     let error = script.on("cancel", status(499)).on("get metadata", status(404)).fails();
     assert_eq!((error.kind, error.status, error.absent), (ErrorKind::Refused, Some(403), true));
 }
 
 #[test]
-fn a_refusal_that_stays_is_told_as_the_starts() {
+fn refusal_of_pooled_session_and_start_is_reported_for_the_start() {
     let script = ahead().on(WHOLE, status(403).taking(0)).on("start", status(403));
     let error = script.fails();
     assert_eq!((error.kind, error.status, error.absent), (ErrorKind::Refused, Some(403), true));
@@ -118,7 +118,7 @@ fn a_refusal_that_stays_is_told_as_the_starts() {
 }
 
 #[test]
-fn giving_up_cancels_a_session_opened_ahead() {
+fn interrupted_upload_cancels_its_pooled_session() {
     let script = ahead().on(WHOLE, breaks().taking(1).interrupting());
     let error = script.on("cancel", status(499)).fails();
     assert_eq!((error.kind, error.absent), (ErrorKind::Interrupted, true));
@@ -127,7 +127,7 @@ fn giving_up_cancels_a_session_opened_ahead() {
 // start → start
 
 #[test]
-fn a_start_that_fails_transiently_is_made_again() {
+fn transient_failure_of_a_start_is_retried() {
     for code in [408, 429, 500, 502, 503, 504] {
         let script = mebibyte().on("start", status(code)).on("start", status(code));
         let (uploaded, pauses) = script.on("start", opened()).done_on(WHOLE).uploads();
@@ -137,7 +137,7 @@ fn a_start_that_fails_transiently_is_made_again() {
 }
 
 #[test]
-fn a_start_that_breaks_is_made_again() {
+fn start_with_broken_connection_is_retried() {
     let broken = || {
         [
             TransportError::Connect("refused".into()),
@@ -154,7 +154,7 @@ fn a_start_that_breaks_is_made_again() {
 // send → query → send
 
 #[test]
-fn a_transfer_that_fails_transiently_goes_on_from_what_is_persisted() {
+fn transient_failure_of_a_transfer_resumes_from_the_stored_bytes() {
     for reaction in [
         status(408),
         status(429),
@@ -178,21 +178,21 @@ fn a_transfer_that_fails_transiently_goes_on_from_what_is_persisted() {
 }
 
 #[test]
-fn a_transfer_of_which_nothing_is_persisted_begins_again_in_its_session() {
+fn transfer_without_stored_bytes_restarts_in_its_session() {
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks()).on(QUERY, persisted(0));
     let (uploaded, _) = script.done_on(WHOLE).uploads();
     assert_eq!((uploaded.retried, uploaded.resumed), (1, 1));
 }
 
 #[test]
-fn a_transfer_goes_on_from_any_byte_that_cloud_storage_names() {
+fn transfer_resumes_from_any_reported_offset() {
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks()).on(QUERY, persisted(1));
     let (uploaded, _) = script.done_on("put bytes 1-1048575/1048576").uploads();
     assert_eq!(uploaded.bytes_sent, (2 << 20) - 1);
 }
 
 #[test]
-fn cloud_storage_may_have_less_than_it_had() {
+fn transfer_resumes_from_an_offset_that_decreased() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, breaks())
@@ -206,7 +206,7 @@ fn cloud_storage_may_have_less_than_it_had() {
 // send → send
 
 #[test]
-fn a_part_that_is_kept_goes_on_at_once() {
+fn partly_stored_transfer_continues_without_a_wait() {
     let script = mebibyte().on("start", opened()).on(WHOLE, persisted(256 << 10));
     let (uploaded, pauses) = script.done_on("put bytes 262144-1048575/1048576").uploads();
     assert_eq!((uploaded.resumed, uploaded.retried), (1, 0));
@@ -214,7 +214,7 @@ fn a_part_that_is_kept_goes_on_at_once() {
 }
 
 #[test]
-fn a_transfer_of_which_nothing_is_kept_waits_and_asks() {
+fn transfer_without_progress_waits_and_queries_the_status() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, persisted(0))
@@ -226,7 +226,7 @@ fn a_transfer_of_which_nothing_is_kept_waits_and_asks() {
 }
 
 #[test]
-fn everything_kept_but_nothing_finished_waits_and_asks() {
+fn complete_but_unfinished_transfer_waits_and_queries_the_status() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, persisted(1 << 20))
@@ -240,7 +240,7 @@ fn everything_kept_but_nothing_finished_waits_and_asks() {
 // query → query, query → done
 
 #[test]
-fn a_status_query_that_fails_is_made_again() {
+fn failed_status_query_is_retried() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, status(503))
@@ -253,14 +253,14 @@ fn a_status_query_that_fails_is_made_again() {
 }
 
 #[test]
-fn an_object_whose_final_answer_was_lost_is_found_finished() {
+fn object_with_lost_final_response_is_found_complete() {
     let (uploaded, _) =
         mebibyte().on("start", opened()).on(WHOLE, breaks()).done_on(QUERY).uploads();
     assert_eq!((uploaded.resumed, uploaded.bytes_sent), (0, 1 << 20));
 }
 
 #[test]
-fn a_final_answer_that_is_cut_short_is_asked_for_again() {
+fn truncated_final_response_is_queried_again() {
     let whole = mebibyte().resource().to_string();
     for body in ["", "{", &whole[..whole.len() - 1], "null", "[]"] {
         let script = mebibyte().on("start", opened()).on(WHOLE, status(200).body(body));
@@ -269,7 +269,7 @@ fn a_final_answer_that_is_cut_short_is_asked_for_again() {
 }
 
 #[test]
-fn a_final_answer_that_is_never_whole_is_an_error() {
+fn always_truncated_final_response_is_resolved_by_metadata() {
     let mut script = mebibyte().on("start", opened()).on(WHOLE, status(200).body("{"));
     for _ in 1..MAX_ATTEMPTS {
         script = script.on(QUERY, status(200).body("{"));
@@ -283,7 +283,7 @@ fn a_final_answer_that_is_never_whole_is_an_error() {
 // Waiting
 
 #[test]
-fn waits_grow_to_their_cap_and_begin_anew_after_progress() {
+fn waits_grow_to_the_cap_and_are_reset_by_progress() {
     let mut script = mebibyte().on("start", opened()).on(WHOLE, breaks());
     for _ in 0..5 {
         script = script.on(QUERY, status(503));
@@ -297,7 +297,7 @@ fn waits_grow_to_their_cap_and_begin_anew_after_progress() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
+fn retry_after_lengthens_the_wait() {
     for value in ["30", "Thu, 01 Jan 1970 00:00:30 GMT"] {
         let script = mebibyte().on("start", status(429).retry_after(value));
         let (_, pauses) = script.on("start", opened()).done_on(WHOLE).uploads();
@@ -306,7 +306,7 @@ fn retry_after_is_waited_for() {
 }
 
 #[test]
-fn retry_after_shortens_no_wait_and_nonsense_in_it_changes_none() {
+fn retry_after_never_shortens_the_wait_and_is_ignored_if_invalid() {
     for value in ["0", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let script = mebibyte().on("start", status(503).retry_after(value));
         let (_, pauses) = script.on("start", opened()).done_on(WHOLE).uploads();
@@ -315,7 +315,7 @@ fn retry_after_shortens_no_wait_and_nonsense_in_it_changes_none() {
 }
 
 #[test]
-fn a_wait_beyond_the_deadline_is_not_begun() {
+fn wait_beyond_the_deadline_is_not_started() {
     let script = mebibyte().on("start", status(503).retry_after("99999999999999999999")).run();
     assert!(script.pauses.is_empty());
     let error = script.result.unwrap_err();
@@ -326,7 +326,7 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
 // Sessions that are lost
 
 #[test]
-fn a_session_that_is_gone_is_replaced_and_everything_sent_again() {
+fn lost_session_is_replaced_and_all_bytes_are_sent_again() {
     for code in [404, 410, 499] {
         let script = mebibyte().on("start", opened()).on(WHOLE, status(code));
         let (uploaded, _) = script.on("start", opened()).done_on(WHOLE).uploads();
@@ -337,7 +337,7 @@ fn a_session_that_is_gone_is_replaced_and_everything_sent_again() {
 }
 
 #[test]
-fn sessions_are_not_lost_for_ever() {
+fn number_of_replaced_sessions_is_limited() {
     let mut script = mebibyte();
     for _ in 0..MAX_ATTEMPTS {
         script = script.on("start", opened()).on(WHOLE, status(410).taking(0));
@@ -350,7 +350,7 @@ fn sessions_are_not_lost_for_ever() {
 // A name that is taken
 
 #[test]
-fn our_own_object_is_recognized_when_a_new_session_finds_the_name_taken() {
+fn own_object_is_recognized_when_a_new_session_finds_its_name_taken() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, breaks())
@@ -360,14 +360,14 @@ fn our_own_object_is_recognized_when_a_new_session_finds_the_name_taken() {
 }
 
 #[test]
-fn our_own_object_is_recognized_when_the_precondition_fails_at_the_end() {
+fn own_object_is_recognized_when_the_precondition_fails_at_the_end() {
     mebibyte().on("start", opened()).on(WHOLE, status(412)).done_on("get metadata").uploads();
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks()).on(QUERY, status(412));
     script.done_on("get metadata").uploads();
 }
 
 #[test]
-fn another_object_of_that_name_is_a_conflict_and_is_left_alone() {
+fn another_object_with_the_name_is_a_conflict_and_is_not_changed() {
     for (field, value) in [("size", "7"), ("crc32c", "AAAAAA==")] {
         let script = mebibyte().on("start", status(412));
         let other = script.done_but(field, value);
@@ -378,14 +378,14 @@ fn another_object_of_that_name_is_a_conflict_and_is_left_alone() {
 }
 
 #[test]
-fn an_object_of_that_name_which_may_not_be_looked_at_is_refused_with_a_hint() {
+fn forbidden_metadata_of_an_existing_name_is_refused_with_a_hint() {
     let error = mebibyte().on("start", status(412)).on("get metadata", status(403)).fails();
     assert_eq!((error.kind, error.bucket_refused), (ErrorKind::Refused, false));
     assert!(error.hint.unwrap().contains("storage.objects.get"));
 }
 
 #[test]
-fn a_look_that_fails_transiently_is_made_again() {
+fn transient_failure_of_a_metadata_request_is_retried() {
     let script = mebibyte()
         .on("start", status(412))
         .on("get metadata", status(503))
@@ -397,7 +397,7 @@ fn a_look_that_fails_transiently_is_made_again() {
 // Tokens
 
 #[test]
-fn a_token_that_is_not_accepted_is_renewed_once() {
+fn rejected_token_is_refreshed_once() {
     let script = mebibyte().with_tokens(&["old", "new"]).on("start", status(401));
     let outcome = script.on("start", opened()).done_on(WHOLE).run();
     assert!(outcome.result.is_ok());
@@ -408,7 +408,7 @@ fn a_token_that_is_not_accepted_is_renewed_once() {
 }
 
 #[test]
-fn a_token_that_expires_in_mid_transfer_is_renewed_and_the_transfer_goes_on() {
+fn token_that_expires_during_the_transfer_is_refreshed_and_the_transfer_resumed() {
     let script = mebibyte()
         .with_tokens(&["old", "new"])
         .on("start", opened())
@@ -418,7 +418,7 @@ fn a_token_that_expires_in_mid_transfer_is_renewed_and_the_transfer_goes_on() {
 }
 
 #[test]
-fn a_fresh_token_that_is_not_accepted_either_is_final() {
+fn rejected_fresh_token_is_final() {
     let script = mebibyte().with_tokens(&["old", "new", "newer"]).on("start", status(401));
     let outcome = script.on("start", status(401).body("who are you?")).run();
     assert_eq!(outcome.refreshes, 1);
@@ -428,13 +428,13 @@ fn a_fresh_token_that_is_not_accepted_either_is_final() {
 }
 
 #[test]
-fn a_token_that_cannot_be_renewed_is_final() {
+fn token_that_cannot_be_refreshed_is_final() {
     let error = mebibyte().with_tokens(&["only"]).on("start", status(401)).fails();
     assert_eq!(error.kind, ErrorKind::Credentials);
 }
 
 #[test]
-fn without_credentials_a_401_is_final_also_after_a_fault() {
+fn status_401_without_credentials_is_final_also_after_a_fault() {
     assert_eq!(mebibyte().on("start", status(401)).fails().status, Some(401));
     for fault in [status(503), breaks()] {
         let error = mebibyte().on("start", fault).on("start", status(401)).fails();
@@ -445,7 +445,7 @@ fn without_credentials_a_401_is_final_also_after_a_fault() {
 // Refusals
 
 #[test]
-fn a_refusal_is_final_and_tells_why_and_what_to_do() {
+fn refusal_is_final_and_has_reason_and_hint() {
     for (code, hint) in [(400, ""), (403, "storage.objects.create"), (404, "GCS_BUCKET")] {
         let refusal = status(code).body(r#"{"error":{"message":"because"}}"#);
         let outcome = mebibyte().on("start", refusal).run();
@@ -460,7 +460,7 @@ fn a_refusal_is_final_and_tells_why_and_what_to_do() {
 }
 
 #[test]
-fn a_refusal_after_a_fault_is_final_too() {
+fn refusal_after_a_fault_is_final() {
     for fault in [status(503), breaks()] {
         let error = mebibyte().on("start", fault).on("start", status(400)).fails();
         assert_eq!((error.status, error.retried), (Some(400), 1));
@@ -468,14 +468,14 @@ fn a_refusal_after_a_fault_is_final_too() {
 }
 
 #[test]
-fn content_that_cloud_storage_refuses_is_final() {
+fn refused_content_is_final() {
     let script = mebibyte().on("start", opened()).on(WHOLE, status(400).body("bad checksum"));
     let error = script.on("cancel", status(499)).on("get metadata", status(404)).fails();
     assert!(error.absent && error.message.contains("bad checksum"), "{error}");
 }
 
 #[test]
-fn tls_that_fails_is_final_and_named() {
+fn tls_failure_is_final_and_named() {
     let tls = TransportError::Tls("certificate expired".into());
     let outcome = mebibyte().on("start", fails(tls)).run();
     assert!(outcome.pauses.is_empty());
@@ -485,7 +485,7 @@ fn tls_that_fails_is_final_and_named() {
 // Nonsense
 
 #[test]
-fn a_location_that_names_no_session_of_ours_is_an_error() {
+fn location_that_is_not_a_session_of_the_endpoint_is_an_error() {
     for (location, what) in [
         (None, "missing"),
         (Some("/upload?upload_id=x"), "not a valid http or https URL"),
@@ -498,7 +498,7 @@ fn a_location_that_names_no_session_of_ours_is_an_error() {
 }
 
 #[test]
-fn a_senseless_range_is_an_error_that_quotes_it() {
+fn invalid_range_is_an_error_that_quotes_it() {
     for range in ["bytes=0-1048576", "bytes=5-2", "bytes=9-10", "bytes=0-x", "x\r\ny: z"] {
         let script = mebibyte().on("start", opened()).on(WHOLE, status(308).range(range));
         let error = script.on("cancel", status(499)).on("get metadata", status(404)).fails();
@@ -509,7 +509,7 @@ fn a_senseless_range_is_an_error_that_quotes_it() {
 }
 
 #[test]
-fn a_status_that_the_protocol_does_not_know_is_an_error() {
+fn status_outside_the_protocol_is_an_error() {
     for code in [100, 204, 301, 304] {
         let error = mebibyte().on("start", status(code)).fails();
         assert_eq!((error.kind, error.status), (ErrorKind::Protocol, Some(code)));
@@ -517,7 +517,7 @@ fn a_status_that_the_protocol_does_not_know_is_an_error() {
 }
 
 #[test]
-fn an_object_that_is_not_the_one_sent_is_deleted_and_an_error() {
+fn object_that_differs_from_the_content_is_deleted_and_an_error() {
     for (field, value) in
         [("size", "7"), ("crc32c", "AAAAAA=="), ("name", "other"), ("bucket", "b")]
     {
@@ -531,7 +531,7 @@ fn an_object_that_is_not_the_one_sent_is_deleted_and_an_error() {
 }
 
 #[test]
-fn an_object_that_is_not_the_one_sent_and_may_not_be_deleted_is_told() {
+fn object_that_differs_and_cannot_be_deleted_is_reported() {
     let script = mebibyte().on("start", opened());
     let wrong = || script.done_but("size", "7");
     let (first, second) = (wrong(), wrong());
@@ -542,7 +542,7 @@ fn an_object_that_is_not_the_one_sent_and_may_not_be_deleted_is_told() {
 
 // Some emulators finish the object with the bytes they have when its status is queried.
 #[test]
-fn an_object_that_a_status_query_finished_too_early_is_no_success() {
+fn object_completed_too_early_by_a_status_query_is_an_error() {
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
     let early = script.done_but("size", "1000");
     let script = script.on(QUERY, early).on("delete 7", status(200)).on("cancel", status(499));
@@ -551,7 +551,7 @@ fn an_object_that_a_status_query_finished_too_early_is_no_success() {
 }
 
 #[test]
-fn an_object_that_was_finished_too_early_and_may_not_be_deleted_is_told() {
+fn object_completed_too_early_that_cannot_be_deleted_is_reported() {
     let script = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
     let early = || script.done_but("size", "1000");
     let (first, second) = (early(), early());
@@ -561,7 +561,7 @@ fn an_object_that_was_finished_too_early_and_may_not_be_deleted_is_told() {
 }
 
 #[test]
-fn an_object_that_a_status_query_claims_is_looked_for_before_it_is_told_to_be_absent() {
+fn object_reported_by_a_status_query_is_looked_up_before_it_counts_as_absent() {
     let mut script = mebibyte().on("start", opened()).on(WHOLE, breaks().taking(1000));
     for _ in 0..MAX_ATTEMPTS {
         script = script.on(QUERY, status(200).body("{"));
@@ -573,7 +573,7 @@ fn an_object_that_a_status_query_claims_is_looked_for_before_it_is_told_to_be_ab
 // Giving up
 
 #[test]
-fn the_deadline_ends_an_upload_and_cancels_its_session() {
+fn deadline_ends_an_upload_and_cancels_its_session() {
     let script = mebibyte()
         .within(10 * SECOND)
         .on("start", opened())
@@ -590,13 +590,13 @@ fn the_deadline_ends_an_upload_and_cancels_its_session() {
 }
 
 #[test]
-fn an_object_that_was_finished_after_all_is_a_success() {
+fn object_completed_after_the_timeout_is_a_success() {
     let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     script.on("cancel", breaks()).done_on("get metadata").uploads();
 }
 
 #[test]
-fn an_object_that_is_not_there_is_told_to_be_absent_if_its_session_is_over() {
+fn missing_object_of_an_ended_session_is_reported_absent() {
     for code in [499, 404, 410] {
         let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
         assert!(
@@ -608,7 +608,7 @@ fn an_object_that_is_not_there_is_told_to_be_absent_if_its_session_is_over() {
 
 // What is held up on its way may become an object after the look.
 #[test]
-fn an_object_that_is_not_there_yet_is_told_to_be_uncertain_if_its_session_may_go_on() {
+fn missing_object_of_a_possibly_active_session_is_reported_uncertain() {
     for cancel in [breaks(), status(503), status(401)] {
         let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
         assert!(!script.on("cancel", cancel).on("get metadata", status(404)).fails().absent);
@@ -616,26 +616,26 @@ fn an_object_that_is_not_there_yet_is_told_to_be_uncertain_if_its_session_may_go
 }
 
 #[test]
-fn a_session_that_was_cancelled_is_proof_enough_where_nobody_can_be_asked() {
+fn confirmed_cancellation_is_sufficient_if_metadata_is_unavailable() {
     let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     assert!(script.on("cancel", status(499)).on("get metadata", status(403)).fails().absent);
 }
 
 #[test]
-fn an_object_that_is_there_is_believed_before_a_session_that_claims_to_be_cancelled() {
+fn existing_object_outweighs_a_confirmed_cancellation() {
     let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     script.on("cancel", status(499)).done_on("get metadata").uploads();
 }
 
 #[test]
-fn an_object_that_nobody_can_ask_about_is_told_to_be_uncertain() {
+fn object_without_available_metadata_is_reported_uncertain() {
     let script = mebibyte().on("start", opened()).on(WHOLE, fails(TransportError::TimedOut));
     let error = script.on("cancel", breaks()).on("get metadata", breaks()).fails();
     assert!(!error.absent);
 }
 
 #[test]
-fn an_interrupt_cancels_the_session_and_says_how_far_it_had_come() {
+fn interrupt_cancels_the_session_and_reports_the_stored_bytes() {
     let script = mebibyte()
         .on("start", opened())
         .on(WHOLE, breaks().taking(300 << 10))
@@ -647,13 +647,13 @@ fn an_interrupt_cancels_the_session_and_says_how_far_it_had_come() {
 }
 
 #[test]
-fn an_interrupt_ends_a_wait() {
+fn interrupt_ends_a_wait() {
     let error = mebibyte().on("start", status(503).interrupting()).fails();
     assert_eq!(error.kind, ErrorKind::Interrupted);
 }
 
 #[test]
-fn a_checksum_is_compared_as_a_value() {
+fn checksum_of_the_uploaded_object_is_not_zero() {
     let object = mebibyte().done();
     let (uploaded, _) = mebibyte().on("start", opened()).on(WHOLE, object).uploads();
     assert_ne!(uploaded.object.crc32c, Crc32c::new(0));
