@@ -107,13 +107,9 @@ impl Acceptor {
     pub(crate) fn close(self) {
         let Self { shared, thread } = self;
         shared.stop_accepting(thread);
-        let Limits { shutdown_grace, close_timeout, .. } = shared.limits;
-        shared.connections.wait_until_closed(Instant::now() + shutdown_grace);
+        shared.connections.wait_until_closed(Instant::now() + shared.limits.shutdown_grace);
         shared.connections.close_idle();
-        let open = shared.connections.wait_until_closed(Instant::now() + close_timeout);
-        if open > 0 {
-            log::warn!("{open} connections did not close in time");
-        }
+        shared.wait_until_closed();
     }
 
     /// Stops accepting, and breaks all connections.
@@ -122,11 +118,7 @@ impl Acceptor {
         let Self { shared, thread } = self;
         shared.stop_accepting(thread);
         shared.connections.abort_all();
-        let open =
-            shared.connections.wait_until_closed(Instant::now() + shared.limits.close_timeout);
-        if open > 0 {
-            log::warn!("{open} connections did not close in time");
-        }
+        shared.wait_until_closed();
     }
 }
 
@@ -155,6 +147,14 @@ impl Shared {
         }
         if thread.join().is_err() {
             log::error!("the accept thread panicked");
+        }
+    }
+
+    fn wait_until_closed(&self) {
+        let deadline = Instant::now() + self.limits.close_timeout;
+        let open = self.connections.wait_until_closed(deadline);
+        if open > 0 {
+            log::warn!("{open} connections did not close in time");
         }
     }
 

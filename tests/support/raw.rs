@@ -216,13 +216,6 @@ pub fn status_of(process: &Process, field: &str) -> u64 {
     line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// How many threads of a process have a name that begins like this.
-pub fn threads_named(process: &Process, beginning: &str) -> usize {
-    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with(beginning)).count()
-}
-
 pub fn descriptors_of(process: &Process) -> usize {
     fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count()
 }

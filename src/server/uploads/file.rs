@@ -20,7 +20,7 @@ use crate::server::uploads::checksums::DigestVerifier;
 use crate::server::uploads::context::{Context, HandlerResult};
 use crate::server::uploads::file_request::{BodyContent, Chosen, FileHead, FileUploadRequest};
 use crate::server::uploads::outcome::{
-    self, Created, ObjectState, UploadFailure, location, request_metadata,
+    self, Created, ObjectState, UploadFailure, request_metadata,
 };
 use crate::server::uploads::registry::UploadHandle;
 
@@ -60,7 +60,7 @@ struct FileUpload<'a> {
 impl FileUpload<'_> {
     fn created(&self, uploaded: &Uploaded) -> Response {
         Response::json(201, &Created::new(uploaded, self.id, None))
-            .with_header("Location", &location(&self.context.config.endpoint, &uploaded.object))
+            .with_header("Location", &uploaded.object.self_link(&self.context.config.endpoint))
     }
 
     /// Stores the files of a form until one of them fails. Those that were stored before stay, and the

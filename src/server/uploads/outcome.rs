@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::content::Seed;
@@ -20,9 +19,6 @@ use crate::telemetry::Metrics;
 /// Seconds until a client whose upload was cancelled should retry: by then another instance has taken
 /// over.
 const RETRY_AFTER_SECONDS: u32 = 5;
-
-/// All characters except those that RFC 3986 calls unreserved.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Body of the response to a successful upload.
 #[derive(Serialize)]
@@ -65,13 +61,6 @@ pub(crate) fn request_metadata(
     let principal = principal.map(|principal| ("uploaded-by", principal.to_string()));
     let metadata = [("request-id", id.to_string())].into_iter().chain(principal);
     metadata.map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Returns the object's URL in the JSON API, which Cloud Storage calls its `selfLink`.
-pub(crate) fn location(endpoint: &str, object: &Object) -> String {
-    let encode = |text| utf8_percent_encode(text, SEGMENT).to_string();
-    let (bucket, name) = (encode(&object.bucket), encode(&object.name));
-    format!("{}/storage/v1/b/{bucket}/o/{name}", endpoint.trim_end_matches('/'))
 }
 
 /// Runs an upload and reports its progress. A panic becomes a problem, and does not end the worker.

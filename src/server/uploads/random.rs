@@ -10,7 +10,7 @@ use crate::server::problem::{self, Problem};
 use crate::server::uploads::context::{Context, HandlerResult};
 use crate::server::uploads::idempotency::Identity;
 use crate::server::uploads::outcome::{
-    self, Created, ObjectState, UploadFailure, location, request_metadata,
+    self, Created, ObjectState, UploadFailure, request_metadata,
 };
 use crate::server::uploads::random_request::RandomUploadRequest;
 use crate::server::uploads::registry::UploadHandle;
@@ -136,7 +136,7 @@ fn stored(
         "{verb} {}", object.gs_uri()
     );
     let response = Response::json(201, &Created::new(uploaded, id, Some(seed)))
-        .with_header("Location", &location(&context.config.endpoint, object));
+        .with_header("Location", &object.self_link(&context.config.endpoint));
     if replayed { response.with_header("Idempotency-Replayed", "true") } else { response }
 }
 
