@@ -372,6 +372,26 @@ fn metrics_listener_has_metrics_health_and_readiness_only() {
 }
 
 #[test]
+fn silent_connections_to_the_metrics_listener_are_bounded_and_make_room() {
+    let store = Store::emulator();
+    let mut server = Server::start(&store, &["--metrics-listen", "127.0.0.1:0"]);
+    let address = metrics_address(&mut server.process);
+    let _silent: Vec<_> = (0..40).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let began = std::time::Instant::now();
+    let page = loop {
+        let page = ask(&address, request);
+        if page.starts_with("HTTP/1.1 200 ") {
+            break page;
+        }
+        assert!(page.starts_with("HTTP/1.1 503 "), "{page}");
+        assert!(began.elapsed() < PATIENCE, "metrics are never available");
+    };
+    let open = page.lines().find_map(|line| line.strip_prefix("gcs_uploader_connections "));
+    assert!(open.unwrap().parse::<u32>().unwrap() <= 16, "{open:?}");
+}
+
+#[test]
 fn slow_clients_do_not_keep_metrics_from_others() {
     let store = Store::emulator();
     let mut server = Server::start(&store, &["--metrics-listen", "127.0.0.1:0"]);

@@ -13,6 +13,10 @@ const PER_STORAGE_THREAD: usize = 4;
 /// Standard streams, listeners, signals, credentials, and some to spare.
 const OTHERS: usize = 40;
 
+/// Connections of the listener for metrics, health and readiness, if it has one of its own: a few
+/// scrapers and probes.
+pub(crate) const MAX_METRICS_CONNECTIONS: usize = 16;
+
 /// Connections that a server has at least, whatever the limit.
 const MIN_CONNECTIONS: usize = 8;
 
@@ -21,13 +25,14 @@ const MIN_CONNECTIONS: usize = 8;
 pub(crate) fn max_connections(config: &Config) -> usize {
     let configured = config.max_connections.get();
     let storage_threads = config.workers.get().saturating_add(config.pool_threads);
+    let metrics = if config.metrics_listen.is_some() { MAX_METRICS_CONNECTIONS } else { 0 };
     let limit = raise_limit();
-    let fitting = fitting_connections(limit, configured, storage_threads);
+    let fitting = fitting_connections(limit.saturating_sub(metrics), configured, storage_threads);
     if fitting < configured {
         log::warn!(
             "fd limit {limit} (ulimit -n) is too low for MAX_CONNECTIONS {configured} and WORKERS: \
              limiting connections to {fitting}; raise it to {}",
-            fds_needed(configured, storage_threads)
+            fds_needed(configured, storage_threads).saturating_add(metrics)
         );
     }
     fitting

@@ -44,6 +44,7 @@ use admission::AdmissionControl;
 use api::handlers::Api;
 use api::openapi;
 pub use config::Config;
+use fd_limit::MAX_METRICS_CONNECTIONS;
 use router::RouteSet;
 use uploads::context::Context;
 use uploads::queue::Queue;
@@ -152,16 +153,17 @@ impl Server {
             openapi: Arc::clone(&api.openapi),
             routes: RouteSet::Operations,
         };
-        let start = |listener, api| {
+        let metrics_limits = Limits { max_connections: MAX_METRICS_CONNECTIONS, ..limits };
+        let start = |listener, api, limits| {
             Acceptor::start(listener, dispatcher.sender(Arc::new(api)), limits)
                 .map_err(RunError::Start)
         };
-        let main = start(listener, api)?;
+        let main = start(listener, api, limits)?;
         log::info!(bucket = context.config.bucket.as_str(); "listening on http://{address}");
         let mut acceptors = vec![main];
         if let Some(listener) = metrics_listener {
             let address = listener.local_addr().map_err(RunError::Start)?;
-            acceptors.push(start(listener, metrics_api)?);
+            acceptors.push(start(listener, metrics_api, metrics_limits)?);
             log::info!("serving metrics on http://{address}/metrics");
         }
 
